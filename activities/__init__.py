@@ -1,0 +1,1 @@
+"""What workflows may do to the world: one class per client, thin."""

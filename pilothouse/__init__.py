@@ -1,0 +1,1 @@
+"""Pilothouse: durable AI agents for GitOps, on Temporal."""

@@ -1,0 +1,1 @@
+"""The webhook-to-signal HTTP service."""

@@ -1,0 +1,1 @@
+"""Adapters to the outside: Git, the cluster, Temporal, the content store, settings."""

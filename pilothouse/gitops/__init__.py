@@ -1,0 +1,1 @@
+"""The domain as pure functions: load, order, diff, health, policy, diagnosis."""

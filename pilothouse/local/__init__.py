@@ -1,0 +1,1 @@
+"""Embedded services for one machine."""

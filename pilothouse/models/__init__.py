@@ -1,0 +1,1 @@
+"""Pure data contracts: frozen pydantic models and the names that cross a process border."""

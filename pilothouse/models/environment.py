@@ -1,0 +1,137 @@
+"""An environment's lock, ledger, hold, and the decisions of people."""
+
+from typing import Literal
+
+from pilothouse.models.base import Claim, Contract
+from pilothouse.models.repository import Digest, RepositoryRef, Revision
+
+
+class Release(Contract):
+    """One revision that was deployed to an environment, and how that ended."""
+
+    revision: Revision
+    plan: Digest
+    outcome: Literal["good", "bad"]
+    at: str
+    """ISO 8601, workflow time."""
+    deployment: str
+    """Workflow id."""
+    reason: str = ""
+    """Why it was bad."""
+
+
+class Hold(Contract):
+    """Automation is paused, and why."""
+
+    kind: Literal["manual", "rollback", "frozen"]
+    """`rollback` lifts itself when a newer revision proves good; the others wait for a person.
+    `frozen`: a rollback failed too."""
+    reason: str
+    by: str
+    since: str
+    """ISO 8601, workflow time."""
+    bad_revision: str = ""
+
+
+class LockRequest(Contract):
+    """A deployment asks for an environment's lock."""
+
+    holder: str
+    """Workflow id of the deployment: the key of request, renewal and release."""
+    revision: Revision
+    lease_seconds: int = 900
+    """The lock is taken back when it was not renewed for so long."""
+    rollback: bool = False
+    """A rollback goes to the head of the queue and passes a `rollback` hold."""
+
+
+class LockKey(Contract):
+    """Who renews or releases."""
+
+    holder: str
+
+
+class LockAnswer(Contract):
+    """Granted with a fencing number, or refused with a reason; signalled to the holder."""
+
+    granted: bool
+    fencing: int = 0
+    """Rises with each grant, for ever; the cluster refuses a writer with a lower one."""
+    reason: str = ""
+    last_good: Release | None = None
+    known_bad: tuple[Release, ...] = ()
+    hold: Hold | None = None
+
+
+class HoldClaim(Claim):
+    """Pause or resume an environment."""
+
+    reason: str = ""
+    by: str = ""
+
+
+class HoldRequest(Contract):
+    """A workflow of ours sets a hold."""
+
+    hold: Hold
+
+
+class Observation(Contract):
+    """What the monitor saw last."""
+
+    at: str
+    status: str
+    drifted: int = 0
+    summary: str = ""
+
+
+class EnvironmentRequest(Contract):
+    """Starts an environment's entity. Only the repository and the name are essential."""
+
+    repository: RepositoryRef
+    environment: str
+    state: "EnvironmentState | None" = None
+    """Carried through continue-as-new; never given by people."""
+
+
+class EnvironmentState(Contract):
+    """Everything an environment remembers. Durable history keeps it; no file does."""
+
+    fencing: int = 0
+    holder: LockRequest | None = None
+    expires_at: str = ""
+    """ISO 8601: when the holder's lease ends unless it is renewed."""
+    queue: tuple[LockRequest, ...] = ()
+    last_good: Release | None = None
+    releases: tuple[Release, ...] = ()
+    """The last 50, oldest first."""
+    hold: Hold | None = None
+    observation: Observation | None = None
+    notices: tuple[str, ...] = ()
+    """The last 20 things that were refused or taken back, for people."""
+
+
+class DecisionClaim(Claim):
+    """A person's decision about one plan. A claim: checked before it counts."""
+
+    by: str = ""
+    """Who decides, by name or e-mail."""
+    plan: str = ""
+    """The plan digest that was looked at; at least its first twelve digits."""
+    reason: str = ""
+
+
+class DecideClaim(DecisionClaim):
+    """The same decision as an update, which answers at once."""
+
+    approve: bool = False
+
+
+class Decision(Contract):
+    """A decision that counted."""
+
+    approved: bool
+    by: str
+    plan: Digest
+    reason: str = ""
+    at: str

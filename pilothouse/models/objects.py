@@ -1,0 +1,142 @@
+"""Kubernetes objects, the bundle that one revision renders to, and the plan to apply it."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import JsonValue
+
+from pilothouse.models.base import Contract
+from pilothouse.models.findings import Finding
+from pilothouse.models.repository import Digest, Revision
+
+
+class ObjectRef(Contract):
+    """Which object: enough to find it in a cluster."""
+
+    api_version: str
+    kind: str
+    namespace: str = ""
+    """Empty for cluster-scoped objects."""
+    name: str
+
+    def __str__(self) -> str:
+        """`Kind/namespace/name`, or `Kind/name` where there is no namespace."""
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind}/{place}{self.name}"
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+
+class Manifest(Contract):
+    """One object as Git has it, with the place where it stands."""
+
+    file: str
+    line: int
+    """1-based line of the document's first key."""
+    body: dict[str, JsonValue]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object's identity; absent parts are empty."""
+        metadata = self.body.get("metadata")
+        fields = metadata if isinstance(metadata, dict) else {}
+        return ObjectRef(
+            api_version=str(self.body.get("apiVersion") or ""),
+            kind=str(self.body.get("kind") or ""),
+            namespace=str(fields.get("namespace") or ""),
+            name=str(fields.get("name") or ""),
+        )
+
+
+def canonical_json(value: object) -> bytes:
+    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def digest_of(data: bytes) -> str:
+    """`sha256:<hex>` of some bytes: their address in the content store."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Bundle(Contract):
+    """Every object that one revision puts into one environment, in apply order."""
+
+    environment: str
+    namespace: str
+    policy: Digest
+    """Digest of the environment's declaration: a changed policy is a changed plan."""
+    manifests: tuple[Manifest, ...]
+
+    def digest(self) -> str:
+        """What an approval is bound to: the objects' bytes, the environment and its policy.
+
+        File names and lines are left out: moving a manifest changes nothing in the cluster.
+        """
+        return digest_of(
+            canonical_json({
+                "environment": self.environment,
+                "namespace": self.namespace,
+                "policy": self.policy,
+                "objects": [manifest.body for manifest in self.manifests],
+            })
+        )
+
+
+class RenderedBundle(Contract):
+    """A bundle in the content store, with what validation said about it."""
+
+    content: Digest
+    """Address of the bundle's JSON."""
+    digest: Digest
+    """The plan digest, `Bundle.digest()`."""
+    objects: int
+
+
+Action = Literal["create", "change", "unchanged", "delete"]
+
+
+class ObjectChange(Contract):
+    """What a plan would do to one object."""
+
+    action: Action
+    object: ObjectRef
+    fields: tuple[str, ...] = ()
+    """JSON pointers that differ, at most 20; values are never carried here (they may be secret)."""
+
+
+class Plan(Contract):
+    """What one revision would do to one environment."""
+
+    digest: Digest
+    """Covers objects, environment and policy; not the live state."""
+    revision: Revision
+    environment: str
+    counts: dict[Action, int]
+    changes: tuple[ObjectChange, ...] = ()
+    """Everything but `unchanged`, in apply order, at most 100; `counts` has the whole."""
+    findings: tuple[Finding, ...] = ()
+    """What the API server's dry-run refused, one finding an object."""
+
+
+class ObjectResult(Contract):
+    """What really happened to one object: read back, never assumed."""
+
+    object: ObjectRef
+    result: Literal["created", "configured", "unchanged", "deleted", "kept", "refused", "unknown"]
+    """`kept`: a delete that was not confirmed, still in the inventory. `unknown`: not readable."""
+    message: str = ""
+
+
+class ApplyReport(Contract):
+    """The outcome of one apply, as a whole and per object."""
+
+    ok: bool
+    counts: dict[str, int]
+    problems: tuple[ObjectResult, ...] = ()
+    """The objects that were refused, kept or are unknown, at most 50."""
+    message: str = ""
