@@ -1,1 +1,1 @@
-"""The webhook-to-signal HTTP service."""
+"""From a forge's webhook to a signal: verify, journal, acknowledge, and only then tell Temporal."""

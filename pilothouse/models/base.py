@@ -1,6 +1,6 @@
 """The two kinds of contract, and one that never refuses."""
 
-from typing import Any, Self, TypeVar
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -47,18 +47,12 @@ class Claim(Contract):
         if isinstance(value, cls):
             return handler(value)
         if not isinstance(value, dict):
-            return _not_understood(cls, f"expected a JSON object, got {_json_type(value)}")
+            problem = f"expected a JSON object, got {_json_type(value)}"
+            return cast(Self, cls.model_construct(problem=problem))
         try:
             return handler({key: item for key, item in value.items() if key != "problem"})
         except ValidationError as error:
-            return _not_understood(cls, explain(error))
-
-
-ClaimType = TypeVar("ClaimType", bound=Claim)
-
-
-def _not_understood(claim: type[ClaimType], problem: str) -> ClaimType:
-    return claim.model_construct(problem=problem)
+            return cast(Self, cls.model_construct(problem=explain(error)))
 
 
 def _json_type(value: object) -> str:

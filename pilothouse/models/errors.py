@@ -25,6 +25,7 @@ ErrorType = Literal[
     "TestSandboxFailed",
     "InvalidRequest",
     "TemporalUnavailable",
+    "LocalServiceFailed",
 ]
 """The `type` of each ApplicationError that can reach a history. Documented in docs/reference."""
 

@@ -77,6 +77,9 @@ class DriftReport(Contract):
     """Objects whose fields differ from the plan, at most 50."""
     missing: tuple[ObjectRef, ...] = ()
     """Objects of the inventory that are gone, at most 50."""
+    unreadable: tuple[ObjectRef, ...] = ()
+    """Objects that we may not read, or that the server refused to compare, at most 50: whether
+    they drifted is not known."""
 
     @property
     def clean(self) -> bool:

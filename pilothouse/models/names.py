@@ -4,6 +4,7 @@ Ids speak: the Temporal Web UI lists runs by id. Each builder stands beside its 
 are the only places that know the form.
 """
 
+from hashlib import sha256
 from typing import NamedTuple
 
 WORKFLOW_QUEUE = "pilothouse"
@@ -30,15 +31,16 @@ SIGNAL_APPROVE = "approve"
 SIGNAL_REJECT = "reject"
 SIGNAL_SUPERSEDE = "supersede"
 SIGNAL_HOLD = "hold"
+SIGNAL_SET_HOLD = "set_hold"
 SIGNAL_RESUME = "resume"
 SIGNAL_REQUEST_LOCK = "request_lock"
 SIGNAL_RENEW_LOCK = "renew_lock"
 SIGNAL_RELEASE_LOCK = "release_lock"
 SIGNAL_LOCK_ANSWERED = "lock_answered"
+SIGNAL_LOCK_PROBED = "lock_probed"
 SIGNAL_RECORD_RELEASE = "record_release"
 SIGNAL_RECORD_OBSERVATION = "record_observation"
 UPDATE_DECIDE = "decide"
-UPDATE_SET_HOLD = "set_hold"
 QUERY_STATE = "state"
 
 SEARCH_REPOSITORY = "PilothouseRepository"
@@ -111,6 +113,19 @@ def parse_deployment_id(workflow_id: str) -> DeploymentKey:
     if kind != "deployment" or len(parts) != 3 or not all(parts):
         raise ValueError(f"{workflow_id!r} is not deployment/<host>/<path>/<environment>/<commit>")
     return DeploymentKey(*parts)
+
+
+def inventory_name(slug: str, environment: str) -> str:
+    """The inventory's ConfigMap, and the owner label's value: at most 63 characters.
+
+    A name by repository and environment: two repositories may share a namespace.
+    """
+    return f"pilothouse-{environment[:40]}-{sha256(slug.encode()).hexdigest()[:8]}"
+
+
+def schedule_id(slug: str, environment: str) -> str:
+    """The Temporal Schedule that looks at an environment."""
+    return monitor_id(slug, environment)
 
 
 def short(digest: str) -> str:

@@ -155,9 +155,10 @@ class DeploymentRequest(Contract):
     rollback: bool = False
     """The revision restores one that was approved and healthy here: no new approval, no further
     rollback."""
+    expected_plan: str = ""
+    """A rollback: the digest of the plan that was healthy; any other is refused."""
     lease: LockAnswer | None = None
     """A lock that the starter holds and goes on holding."""
-    lease_holder: str = ""
 
 
 class DeploymentResult(Contract):
@@ -193,7 +194,6 @@ class RollbackRequest(Contract):
     run: str = ""
     lease: LockAnswer | None = None
     """From the failed deployment, which holds the lock until the rollback is through."""
-    lease_holder: str = ""
 
 
 class RollbackResult(Contract):

@@ -1,0 +1,63 @@
+# Two commands do everything: `make demo` and `make test`. Both install what they need into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types contracts wheel up down lock clean help
+
+help:
+	@echo "make demo    the whole story on embedded services"
+	@echo "make test    all tests"
+	@echo "make check   lint, types, import contracts, wheel"
+	@echo "make up      leave the embedded services running; make down stops them"
+
+demo: $(STAMP)
+	@$(BIN)/pilothouse demo
+
+test: $(STAMP)
+	@$(BIN)/python -m tests.prepare
+	@$(BIN)/pytest -q $(TESTS)
+
+up: $(STAMP)
+	@$(BIN)/pilothouse up
+
+down: $(STAMP)
+	@$(BIN)/pilothouse down
+
+check: lint types contracts wheel
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+wheel: $(STAMP)
+	$(BIN)/pytest -q tests/wheel
+
+# Hashes, no addresses: where packages come from is a matter of each machine.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --universal \
+	  --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+
+$(STAMP): requirements.lock requirements.bootstrap pyproject.toml
+	@echo "installing into $(VENV) (about 30 seconds the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "no venv: install your system's python3-venv package" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements.bootstrap
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
+	  --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,160 @@
+"""Git: read heads, take snapshots, propose and publish commits. Holds the Git credentials."""
+
+import json
+from datetime import datetime
+
+from temporalio import activity
+
+from pilothouse.clients.git import GitMirrors
+from pilothouse.clients.store import ContentStore
+from pilothouse.models.errors import PermanentError, TemporaryError
+from pilothouse.models.objects import canonical_json
+from pilothouse.models.repository import Snapshot
+from pilothouse.models.steps import (
+    CommitRequest,
+    Head,
+    HeadRequest,
+    ProposedCommit,
+    PublishRequest,
+    SnapshotRequest,
+)
+
+MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
+"""A repository of desired state is text; more than this is something else."""
+
+
+class GitActivities:
+    """What workflows may do to repositories."""
+
+    def __init__(self, *, mirrors: GitMirrors, store: ContentStore) -> None:
+        self._mirrors = mirrors
+        self._store = store
+
+    @activity.defn
+    def read_head(self, request: HeadRequest) -> Head:
+        """Read from the remote where a ref points now. Idempotent."""
+        return Head(revision=self._mirrors.head(request.repository, request.ref) or "")
+
+    @activity.defn
+    def take_snapshot(self, request: SnapshotRequest) -> Snapshot:
+        """Put the files of one revision into the content store.
+
+        Symlinks and submodules are listed in the tree without content, so that nothing can follow
+        them. Idempotent: the same revision gives the same digests.
+
+        Raises:
+            ApplicationError: `RevisionNotFound`, `RepositoryRefused`, final;
+                `RepositoryUnavailable`, retried.
+        """
+        commit = self._mirrors.commit(request.repository, request.revision)
+        tree: dict[str, dict[str, str | int]] = {}
+        total = 0
+        for file in self._mirrors.files(request.repository, request.revision):
+            entry: dict[str, str | int] = {"mode": file.mode, "size": file.size}
+            if file.data is not None:
+                total += len(file.data)
+                if total > MAX_SNAPSHOT_BYTES:
+                    raise PermanentError(
+                        "RepositoryRefused",
+                        f"the revision holds more than {MAX_SNAPSHOT_BYTES >> 20} MiB of files",
+                    )
+                entry["digest"] = self._store.put(file.data)
+            tree[file.path] = entry
+            activity.heartbeat(len(tree))
+        digest = self._store.put(canonical_json(tree))
+        return Snapshot(commit=commit, tree=digest, files=len(tree), bytes=total)
+
+    @activity.defn
+    def propose_commit(self, request: CommitRequest) -> ProposedCommit:
+        """Make a commit on top of the branch's head, without pushing it.
+
+        Its id is in the history before anyone else can see the commit; that is how we know our own.
+        Idempotent: on the same head the same request gives the same id.
+
+        Raises:
+            ApplicationError: `RevertConflict`, final; `RepositoryUnavailable`, retried.
+        """
+        base = self._mirrors.head(request.repository, f"refs/heads/{request.branch}") or ""
+        return self._build(request, base)
+
+    @activity.defn
+    def publish_commit(self, request: PublishRequest) -> bool:
+        """Push a proposed commit; False if the branch moved meanwhile and it must be proposed anew.
+
+        Builds it again first, so that it does not matter which machine proposed it. Idempotent: a
+        branch that already holds the commit is a success.
+
+        Raises:
+            ApplicationError: `RepositoryRefused`, final, e.g. a protected branch;
+                `RepositoryUnavailable`, retried.
+        """
+        commit, proposed = request.commit, request.proposed
+        ref = f"refs/heads/{commit.branch}"
+        head = self._mirrors.head(commit.repository, ref) or ""
+        if self._holds(commit, head, proposed.revision):
+            return True
+        if head != proposed.base:
+            return False
+        rebuilt = self._build(commit, proposed.base)
+        if rebuilt.revision != proposed.revision:
+            raise PermanentError(
+                "DigestMismatch",
+                f"rebuilding {proposed.revision} gave {rebuilt.revision}; nothing was pushed",
+            )
+        try:
+            self._mirrors.push(
+                commit.repository, ref=ref, revision=rebuilt.revision, expected=head or None
+            )
+        except TemporaryError as error:
+            if error.type != "BranchMoved":
+                raise
+            return False
+        return True
+
+    def _holds(self, commit: CommitRequest, head: str, revision: str) -> bool:
+        if not head:
+            return False
+        if head == revision:
+            return True
+        self._mirrors.commit(commit.repository, head)
+        return self._mirrors.is_ancestor(commit.repository, revision, head)
+
+    def _build(self, request: CommitRequest, base: str) -> ProposedCommit:
+        when = datetime.fromisoformat(request.when)
+        if request.kind == "revert":
+            for revision in (base, request.bad, request.good):
+                self._mirrors.commit(request.repository, revision)
+            revision = self._mirrors.build_revert(
+                request.repository,
+                head=base,
+                bad=request.bad,
+                good=request.good,
+                message=request.message,
+                when=when,
+            )
+        else:
+            if base:
+                self._mirrors.commit(request.repository, base)
+            changes: dict[str, bytes | None] = {
+                path: text.encode() for path, text in request.files.items()
+            }
+            revision = self._mirrors.build_commit(
+                request.repository,
+                base=base or None,
+                changes=changes,
+                message=request.message,
+                when=when,
+            )
+        return ProposedCommit(revision=revision, base=base)
+
+
+def read_tree(store: ContentStore, tree: str) -> dict[str, bytes]:
+    """The regular files of a snapshot; symlinks, submodules and oversized files are left out.
+
+    Raises:
+        PermanentError: `StoreMiss` or `DigestMismatch`.
+    """
+    entries: dict[str, dict[str, str]] = json.loads(store.get(tree))
+    return {
+        path: store.get(entry["digest"]) for path, entry in entries.items() if "digest" in entry
+    }

@@ -1,0 +1,5 @@
+"""The Kubernetes adapter."""
+
+from pilothouse.clients.cluster.client import ClusterClient
+
+__all__ = ["ClusterClient"]

@@ -1,0 +1,193 @@
+"""One HTTP call to the API server: JSON in, JSON out, every failure translated.
+
+The generated client's typed methods cost more CPU than the call itself, so only its configuration
+and its connection pool are used. Its own retries are off: Temporal does the retrying.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Self
+
+import aiohttp
+import structlog
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import (
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
+from pydantic import JsonValue
+
+from pilothouse.clients.cluster.answers import Answer, Refusal, Unavailable, read_status
+from pilothouse.models.errors import PermanentError
+
+log = structlog.get_logger()
+
+_CONNECT_SECONDS: Final = 5.0
+_POOL: Final = 16
+_BUSY_TRIES: Final = 4
+"""Times that a request is sent again after `429`, each after the server's own `Retry-After`."""
+_BUSY_SECONDS: Final = 10.0
+"""The longest `Retry-After` that is waited for here; beyond it Temporal does."""
+_SERVICE_ACCOUNT_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+JSON: Final = "application/json"
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Ask for an object's metadata only: values that we have no business with stay on the server."""
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+
+
+class Transport:
+    """The connection to one API server. Not safe to share between event loops."""
+
+    def __init__(self, api: ApiClient, kubeconfig: Path | None, context: str | None) -> None:
+        self._api = api
+        self._kubeconfig = kubeconfig
+        self._context = context
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None, context: str | None) -> Self:
+        """Read the credentials; nothing is sent yet.
+
+        Without a kubeconfig: the pod's own ServiceAccount, or the default kubeconfig.
+
+        Raises:
+            PermanentError: `ClusterRefused`, the kubeconfig cannot be used.
+        """
+        configuration = Configuration()
+        await _load(configuration, kubeconfig, context)
+        configuration.retries = None
+        configuration.connection_pool_maxsize = _POOL
+        return cls(ApiClient(configuration=configuration), kubeconfig, context)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonValue = None,
+        accept: str = JSON,
+        content_type: str = JSON,
+        seconds: float = 30.0,
+    ) -> dict[str, JsonValue]:
+        """Send one request and return the JSON object that answers it.
+
+        Raises:
+            Refusal: the server answered that it will not do this.
+            Unavailable: no answer, or one that says to come back later.
+        """
+        data = await self.raw(
+            method,
+            path,
+            query=query,
+            body=body,
+            headers={"Accept": accept, "Content-Type": content_type},
+            seconds=seconds,
+        )
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Unavailable("the API server's answer is not a JSON object", sent=True)
+        return answer
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonValue = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = 30.0,
+    ) -> bytes:
+        """Send one request and return the bytes of a 2xx answer.
+
+        Raises:
+            Refusal: the server answered that it will not do this.
+            Unavailable: no answer, or one that says to come back later.
+        """
+        renewed = False
+        for _ in range(_BUSY_TRIES):
+            answer = await self._once(method, path, query or {}, body, headers or {}, seconds)
+            if answer.code == 401 and not renewed:
+                # A ServiceAccount's token is short-lived, and whoever renews it writes the file.
+                renewed = True
+                await _load(self._api.configuration, self._kubeconfig, self._context)
+                continue
+            if answer.code != 429 or not 0 < answer.retry_after <= _BUSY_SECONDS:
+                break
+            log.info("cluster_busy", path=path, seconds=answer.retry_after)
+            await asyncio.sleep(answer.retry_after)
+        if 200 <= answer.code < 300:
+            return answer.data
+        raise _failure(answer)
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: JsonValue,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> Answer:
+        sent = dict(headers)
+        parameters = list(query.items())
+        await self._api.update_params_for_auth(
+            sent, parameters, ["BearerToken"], path, method, body
+        )
+        url = f"{self._api.configuration.host}{path}"
+        if parameters:
+            url += f"?{self._api.parameters_to_url_query(parameters, {})}"
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        try:
+            response = await self._api.call_api(
+                method, url, header_params=sent, body=body, _request_timeout=timeout
+            )
+            data = await response.read()
+        except aiohttp.ClientConnectorError as error:
+            host = self._api.configuration.host
+            raise Unavailable(f"cannot reach {host}: {error.os_error}", sent=False) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            what = "did not answer in time" if isinstance(error, TimeoutError) else "hung up"
+            raise Unavailable(f"the API server {what}", sent=True) from error
+        return read_status(response.status, response.headers, data)
+
+
+async def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> None:
+    try:
+        if kubeconfig is None and _SERVICE_ACCOUNT_TOKEN.is_file():
+            load_incluster_config(client_configuration=configuration)
+            return
+        await load_kube_config(
+            config_file=None if kubeconfig is None else str(kubeconfig),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except (ConfigException, OSError, ValueError) as error:
+        where = kubeconfig or "of the default place"
+        raise PermanentError(
+            "ClusterRefused", f"the kubeconfig {where} cannot be used: {error}"
+        ) from error
+
+
+def _failure(answer: Answer) -> Refusal | Unavailable:
+    if not answer.is_temporary:
+        return Refusal(answer)
+    delay = timedelta(seconds=answer.retry_after) if answer.retry_after else None
+    words = f"the API server answered {answer.code}: {answer.message}"
+    # Behind a proxy, or with a hook that timed out, a 5xx does not say that nothing happened.
+    return Unavailable(words, sent=answer.code >= 500, delay=delay)

@@ -1,0 +1,134 @@
+"""What an environment remembers, as pure transitions of one state.
+
+The entity workflow calls these; they are tested without a server. Times are aware datetimes given
+by the caller.
+"""
+
+from datetime import datetime, timedelta
+
+from pilothouse.models.environment import (
+    EnvironmentState,
+    Hold,
+    LockAnswer,
+    LockRequest,
+    Release,
+)
+from pilothouse.models.names import short
+
+MAX_RELEASES = 50
+MAX_NOTICES = 20
+MAX_QUEUE = 100
+
+
+def note(state: EnvironmentState, text: str) -> EnvironmentState:
+    """Add a line for people; the last twenty are kept."""
+    return state.model_copy(update={"notices": (*state.notices, text)[-MAX_NOTICES:]})
+
+
+def enqueue(state: EnvironmentState, request: LockRequest) -> EnvironmentState:
+    """Queue a lock request once; a rollback goes before everything that is not one."""
+    known = {waiting.holder for waiting in state.queue}
+    if state.holder is not None:
+        known.add(state.holder.holder)
+    if request.holder in known:
+        return state
+    if len(state.queue) >= MAX_QUEUE:
+        return note(state, f"the queue is full: {request.holder} was not queued")
+    urgent = [waiting for waiting in state.queue if waiting.rollback]
+    others = [waiting for waiting in state.queue if not waiting.rollback]
+    (urgent if request.rollback else others).append(request)
+    return state.model_copy(update={"queue": (*urgent, *others)})
+
+
+def renew(state: EnvironmentState, holder: str, now: datetime) -> EnvironmentState:
+    """Extend the lease of the holder; a stranger's renewal changes nothing."""
+    if state.holder is None or state.holder.holder != holder:
+        return state
+    return state.model_copy(update={"expires_at": _expiry(state.holder, now)})
+
+
+def release(state: EnvironmentState, holder: str) -> EnvironmentState:
+    """Free the lock if it is this holder's, and forget its place in the queue."""
+    queue = tuple(waiting for waiting in state.queue if waiting.holder != holder)
+    update: dict[str, object] = {"queue": queue}
+    if state.holder is not None and state.holder.holder == holder:
+        update |= {"holder": None, "expires_at": ""}
+    return state.model_copy(update=update)
+
+
+def answer_next(
+    state: EnvironmentState, now: datetime
+) -> tuple[EnvironmentState, LockRequest, LockAnswer]:
+    """Answer the first in the queue: grant with the next fencing number, or refuse.
+
+    The lock must be free and the queue not empty.
+    """
+    request, *rest = state.queue
+    state = state.model_copy(update={"queue": tuple(rest)})
+    known_bad = tuple(past for past in state.releases if past.outcome == "bad")
+    if reason := refusal(state, request):
+        answer = LockAnswer(granted=False, reason=reason, hold=state.hold, known_bad=known_bad)
+        return note(state, f"refused {request.holder}: {reason}"), request, answer
+    fencing = state.fencing + 1
+    granted = state.model_copy(
+        update={"fencing": fencing, "holder": request, "expires_at": _expiry(request, now)}
+    )
+    answer = LockAnswer(
+        granted=True,
+        fencing=fencing,
+        last_good=state.last_good,
+        known_bad=known_bad,
+        hold=state.hold,
+    )
+    return granted, request, answer
+
+
+def refusal(state: EnvironmentState, request: LockRequest) -> str:
+    """Why a request is refused; empty if it may have the lock."""
+    hold = state.hold
+    if hold is not None and hold.kind == "frozen":
+        return f"frozen since {hold.since}: {hold.reason}; a person must resume"
+    if request.rollback:
+        return ""
+    if hold is not None and hold.kind == "manual":
+        return f"on hold since {hold.since} by {hold.by}: {hold.reason}"
+    for past in state.releases:
+        if past.outcome == "bad" and past.revision == request.revision:
+            return f"{short(request.revision)} is known to be bad here: {past.reason}"
+    return ""
+
+
+def record(state: EnvironmentState, entry: Release, lift_rollback_hold: bool) -> EnvironmentState:
+    """Remember how a revision did here; the newest word on a revision counts."""
+    others = [past for past in state.releases if past.revision != entry.revision]
+    update: dict[str, object] = {"releases": (*others, entry)[-MAX_RELEASES:]}
+    if entry.outcome == "good":
+        update["last_good"] = entry
+    state = state.model_copy(update=update)
+    if lift_rollback_hold and state.hold is not None and state.hold.kind == "rollback":
+        lifted = f"{short(entry.revision)} is healthy: the hold after {state.hold.reason} is lifted"
+        return note(state.model_copy(update={"hold": None}), lifted)
+    return state
+
+
+def hold(state: EnvironmentState, wanted: Hold) -> EnvironmentState:
+    """Pause automation; a hold of a person or a freeze is never weakened to a rollback's."""
+    if state.hold is not None and state.hold.kind != "rollback" and wanted.kind == "rollback":
+        return note(state, f"still {state.hold.kind}; also: {wanted.reason}")
+    return state.model_copy(update={"hold": wanted})
+
+
+def resume(state: EnvironmentState, by: str, reason: str) -> EnvironmentState:
+    """End the hold; the revision that caused it is forgiven and may be tried again."""
+    if state.hold is None:
+        return note(state, f"resume by {by}: there is no hold")
+    bad = state.hold.bad_revision
+    releases = tuple(past for past in state.releases if past.revision != bad)
+    return note(
+        state.model_copy(update={"hold": None, "releases": releases}),
+        f"resumed by {by}: {reason}",
+    )
+
+
+def _expiry(request: LockRequest, now: datetime) -> str:
+    return (now + timedelta(seconds=request.lease_seconds)).isoformat()

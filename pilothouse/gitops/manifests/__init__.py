@@ -1,0 +1,1 @@
+"""From files in Git to the exact objects that one environment gets."""

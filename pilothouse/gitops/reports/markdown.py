@@ -1,0 +1,61 @@
+"""The few Markdown forms that the Temporal Web UI draws well, and safe quoting.
+
+Cells end in no-break spaces, because the UI draws tables without padding. Text that others wrote
+(findings, logs, reasons) is quoted so that it cannot become markup.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
+_PAD = "\u00a0\u00a0"
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """Untrusted text on one line: control and bidi characters dropped, markup escaped, cut."""
+    visible = "".join(
+        character if unicodedata.category(character)[0] != "C" else " " for character in text
+    )
+    line = " ".join(visible.split())
+    if len(line) > limit:
+        line = line[: limit - 1] + "\u2026"
+    return _MARKUP.sub(r"\\\1", line)
+
+
+def code(text: str) -> str:
+    """A short identifier in monospace; backticks in it are dropped."""
+    return f"`{text.replace('`', '')}`" if text else ""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A pipe table; the caller quotes what it does not trust."""
+    lines = [_row(head), "|" + "---|" * len(head), *(_row(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell}{_PAD}" for cell in cells) + "|"
+
+
+def block(text: str) -> str:
+    """A fenced block that its content cannot leave; control characters but newlines dropped."""
+    clean = "".join(
+        character
+        for character in text
+        if character == "\n" or unicodedata.category(character)[0] != "C"
+    )
+    fence = "```"
+    while fence in clean:
+        fence += "`"
+    return f"{fence}\n{clean}\n{fence}"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list; the caller quotes what it does not trust."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def paragraphs(*parts: str) -> str:
+    """Join the parts that are not empty."""
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,172 @@
+"""The objects of one unit, as the references between them see them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from pilothouse.gitops.manifests.loader import LoadedManifest
+from pilothouse.gitops.validation.shapes import at, entries, mapping, text
+from pilothouse.models.objects import ObjectRef
+
+Exists = Callable[[ObjectRef], bool | None]
+"""Whether the cluster has an object; None if that is not known."""
+
+_TEMPLATES: Mapping[str, tuple[str, ...]] = {
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Deployment": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "Pod": (),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+}
+_WORKLOAD_GROUPS = frozenset({"", "apps", "batch"})
+_BUILT_IN_GROUPS = frozenset({"", "apps", "autoscaling", "batch", "policy"})
+_SECRET_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "Certificate": ("spec", "secretName"),
+    "ExternalSecret": ("spec", "target", "name"),
+    "SealedSecret": ("spec", "template", "metadata", "name"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    """The pods that one object makes."""
+
+    owner: LoadedManifest
+    path: str
+    """JSON pointer of the pod's spec."""
+    labels: dict[str, JsonValue]
+    spec: dict[str, JsonValue]
+
+    @property
+    def namespace(self) -> str:
+        """Where the pods run; empty if the manifest does not say."""
+        return self.owner.ref.namespace
+
+    def containers(self) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+        """Every container with its JSON pointer, init containers first."""
+        for field in ("initContainers", "containers"):
+            for index, container in entries(self.spec.get(field)):
+                yield f"{self.path}/{field}/{index}", container
+
+    def port_names(self) -> set[str]:
+        """The names of all its containers' ports."""
+        return {
+            text(port.get("name"))
+            for _, container in self.containers()
+            for _, port in entries(container.get("ports"))
+        }
+
+
+class ObjectSet:
+    """Finds objects by kind, namespace and name.
+
+    A manifest without a namespace may end up in any: it matches each namespace and the other way
+    round, so that what is not known is never called missing.
+    """
+
+    def __init__(self, manifests: Iterable[LoadedManifest], exists: Exists | None = None) -> None:
+        self.manifests = tuple(manifests)
+        self._exists: Exists = exists or (lambda _: None)
+        self._named: dict[tuple[str, str], list[LoadedManifest]] = {}
+        for manifest in self.manifests:
+            self._named.setdefault((manifest.ref.kind, manifest.ref.name), []).append(manifest)
+        self.pods = tuple(self._templates())
+        self.namespaces = frozenset(manifest.ref.namespace for manifest in self.manifests)
+        self._made_secrets = {
+            (manifest.ref.namespace, self._secret_of(manifest))
+            for manifest in self.manifests
+            if manifest.ref.kind in _SECRET_SOURCES
+        }
+
+    def find(self, kind: str, namespace: str, name: str) -> LoadedManifest | None:
+        """The object in this set, if it is here."""
+        for manifest in self._named.get((kind, name), ()):
+            if same_namespace(manifest.ref.namespace, namespace):
+                return manifest
+        return None
+
+    def has(self, ref: ObjectRef) -> bool | None:
+        """Whether an object is in this set or the cluster; None if that is not known."""
+        if self.find(ref.kind, ref.namespace, ref.name) is not None:
+            return True
+        if ref.kind == "Secret" and any(
+            name == ref.name and same_namespace(namespace, ref.namespace)
+            for namespace, name in self._made_secrets
+        ):
+            return True
+        return self._exists(ref)
+
+    def of_kind(self, kind: str) -> Iterator[LoadedManifest]:
+        """The objects of one kind."""
+        return (manifest for manifest in self.manifests if manifest.ref.kind == kind)
+
+    def selected(self, selector: JsonValue | None, namespace: str) -> list[PodTemplate]:
+        """The pods in a namespace that a label selector selects."""
+        return [
+            pod
+            for pod in self.pods
+            if same_namespace(pod.namespace, namespace) and selects(selector, pod.labels)
+        ]
+
+    def may_be_made(self, selector: JsonValue | None, namespace: str) -> bool:
+        """Whether an operator may make pods that a selector selects, out of a custom resource."""
+        return any(
+            selects(selector, mapping(at(manifest.body, *path)))
+            for manifest in self.manifests
+            if not _is_built_in(manifest.ref.group)
+            and same_namespace(manifest.ref.namespace, namespace)
+            for path in (("metadata", "labels"), ("spec", "podMetadata", "labels"))
+        )
+
+    def _templates(self) -> Iterator[PodTemplate]:
+        for manifest in self.manifests:
+            steps = _TEMPLATES.get(manifest.ref.kind)
+            if steps is None or manifest.ref.group not in _WORKLOAD_GROUPS:
+                continue
+            template = mapping(at(manifest.body, *steps))
+            path = "".join(f"/{step}" for step in (*steps, "spec"))
+            labels = mapping(at(template, "metadata", "labels"))
+            yield PodTemplate(manifest, path, labels, mapping(template.get("spec")))
+
+    @staticmethod
+    def _secret_of(manifest: LoadedManifest) -> str:
+        name = at(manifest.body, *_SECRET_SOURCES[manifest.ref.kind])
+        return text(name) or manifest.ref.name
+
+
+def same_namespace(one: str, other: str) -> bool:
+    """Whether two objects may be in one namespace; an unset one may be any."""
+    return not one or not other or one == other
+
+
+def selects(selector: JsonValue | None, labels: Mapping[str, JsonValue]) -> bool:
+    """Whether a `matchLabels`/`matchExpressions` selector selects labels."""
+    fields = mapping(selector)
+    if any(labels.get(key) != value for key, value in mapping(fields.get("matchLabels")).items()):
+        return False
+    return all(_holds(item, labels) for _, item in entries(fields.get("matchExpressions")))
+
+
+def _holds(expression: Mapping[str, JsonValue], labels: Mapping[str, JsonValue]) -> bool:
+    key = text(expression.get("key"))
+    values = expression.get("values")
+    listed = values if isinstance(values, list) else []
+    match expression.get("operator"):
+        case "In":
+            return labels.get(key) in listed
+        case "NotIn":
+            return labels.get(key) not in listed
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return True
+
+
+def _is_built_in(group: str) -> bool:
+    return group in _BUILT_IN_GROUPS or group.endswith(".k8s.io")

@@ -1,0 +1,151 @@
+"""What the activities take and give. One object in, one object out."""
+
+from typing import Literal
+
+from pilothouse.models.base import Contract
+from pilothouse.models.findings import Finding, ValidationReport
+from pilothouse.models.health import DriftReport, HealthReport
+from pilothouse.models.objects import RenderedBundle
+from pilothouse.models.pipeline import Pipeline
+from pilothouse.models.repository import Digest, RepositoryRef, Revision, Snapshot
+
+
+class HeadRequest(Contract):
+    """Where does a ref point."""
+
+    repository: RepositoryRef
+    ref: str
+
+
+class Head(Contract):
+    """Where a ref points now; empty if it does not exist."""
+
+    revision: str = ""
+
+
+class SnapshotRequest(Contract):
+    """The files of one revision, please."""
+
+    repository: RepositoryRef
+    revision: Revision
+
+
+class PipelineLoad(Contract):
+    """A revision's pipeline file, or why it is none."""
+
+    pipeline: Pipeline | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class RenderRequest(Contract):
+    """Render and validate one environment."""
+
+    snapshot: Snapshot
+    pipeline: Pipeline
+    environment: str
+
+
+class RenderResult(Contract):
+    """A bundle, unless findings block it."""
+
+    bundle: RenderedBundle | None = None
+    report: ValidationReport
+
+
+class TestRequest(Contract):
+    """Run commands in a clean export of a snapshot."""
+
+    __test__ = False
+    snapshot: Snapshot
+    commands: tuple[str, ...]
+    timeout_seconds: float
+
+
+class PlanRequest(Contract):
+    """Diff a bundle against a cluster."""
+
+    content: Digest
+    revision: Revision
+    inventory: str
+    prune: bool = True
+
+
+class ApplyRequest(Contract):
+    """Put a bundle into a cluster. The only request that writes to one."""
+
+    content: Digest
+    """The bundle in the content store."""
+    plan: Digest
+    """What was decided on; the bundle must hash to it at the write."""
+    revision: Revision
+    inventory: str
+    fencing: int
+    operation: str
+    """Workflow id of the deployment."""
+    prune: bool = True
+
+
+class HealthRequest(Contract):
+    """Wait until a bundle works, or cannot any more."""
+
+    content: Digest
+    timeout_seconds: float
+
+
+class ObserveRequest(Contract):
+    """Look at what the inventory says is deployed."""
+
+    namespace: str
+    inventory: str
+
+
+class ObserveResult(Contract):
+    """What is there."""
+
+    deployed: bool
+    """False: there is no inventory, so nothing was ever deployed here."""
+    revision: str = ""
+    health: HealthReport | None = None
+    drift: DriftReport | None = None
+
+
+class CommitRequest(Contract):
+    """A commit of ours on a branch: the same request on the same base gives the same id."""
+
+    repository: RepositoryRef
+    branch: str
+    kind: Literal["status", "revert"]
+    message: str
+    when: str
+    """ISO 8601 with offset, from workflow time."""
+    files: dict[str, str] = {}
+    """`status`: path -> text. At most 48 KiB in all."""
+    bad: str = ""
+    """`revert`: the revision to undo."""
+    good: str = ""
+    """`revert`: the revision to restore."""
+
+
+class ProposedCommit(Contract):
+    """A commit that is not pushed yet."""
+
+    revision: Revision
+    base: str
+    """The branch's head that it stands on; empty: the branch does not exist."""
+
+
+class PublishRequest(Contract):
+    """Push a proposed commit."""
+
+    commit: CommitRequest
+    proposed: ProposedCommit
+
+
+class MonitorScheduleRequest(Contract):
+    """Look at an environment again and again."""
+
+    repository: RepositoryRef
+    environment: str
+    namespace: str
+    trigger: str
+    """`cron.5min` or `cron.<five fields>`."""

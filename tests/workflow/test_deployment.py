@@ -1,0 +1,285 @@
+"""DeploymentWorkflow, EnvironmentWorkflow and RollbackWorkflow on a real server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+
+from pilothouse.models import names
+from pilothouse.models.environment import EnvironmentState
+from pilothouse.models.findings import Finding
+from pilothouse.models.runs import DeploymentRequest, DeploymentResult
+
+Handle = WorkflowHandle[Any, Any]
+PATIENCE = 30
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Wait, bounded, until something is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not await look():
+            await asyncio.sleep(0.05)
+
+
+async def start(client: Client, world: Any, rev: str, environment: str = "staging") -> Handle:
+    request = DeploymentRequest(
+        repository=world.repository, revision=rev, environment=environment
+    )
+    return await client.start_workflow(
+        names.DEPLOYMENT_WORKFLOW,
+        request,
+        id=names.deployment_id(world.repository.slug, environment, rev),
+        task_queue=names.WORKFLOW_QUEUE,
+        result_type=DeploymentResult,
+    )
+
+
+async def deploy(client: Client, world: Any, rev: str, env: str = "staging") -> DeploymentResult:
+    return await (await start(client, world, rev, env)).result()
+
+
+def environment_of(client: Client, world: Any, environment: str = "staging") -> Handle:
+    return client.get_workflow_handle(names.environment_id(world.repository.slug, environment))
+
+
+async def ledger(client: Client, world: Any, environment: str = "staging") -> EnvironmentState:
+    return await environment_of(client, world, environment).query(
+        names.QUERY_STATE, result_type=EnvironmentState
+    )
+
+
+async def phase(handle: Handle, wanted: str) -> None:
+    async def look() -> bool:
+        return (await handle.query(names.QUERY_STATE))["phase"] == wanted
+
+    await until(look)
+
+
+async def free(client: Client, world: Any) -> EnvironmentState:
+    async def look() -> bool:
+        return (await ledger(client, world)).holder is None
+
+    await until(look)
+    return await ledger(client, world)
+
+
+async def test_a_good_revision_is_deployed_and_remembered(client, workers, rev) -> None:
+    result = await deploy(client, workers, rev("a"))
+    assert result.outcome == "deployed"
+    assert workers.applied[0].fencing == 1
+    assert workers.applied[0].plan == result.plan.digest
+    state = await free(client, workers)
+    assert state.last_good.revision == rev("a")
+
+
+async def test_errors_in_validation_end_it_before_any_write(client, workers, rev) -> None:
+    finding = Finding(rule="schema", severity="error", file="a.yaml", line=3, message="bad")
+    workers.findings[rev("a")] = [finding]
+    result = await deploy(client, workers, rev("a"))
+    assert result.outcome == "blocked"
+    assert "a.yaml:3" in result.report
+    assert workers.applied == []
+
+
+async def test_an_approval_for_the_plan_lets_it_go_on(client, workers, rev) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await phase(handle, "approval")
+    state = await handle.query(names.QUERY_STATE)
+    plan = state["result"]["plan"]["digest"]
+    await handle.signal(names.SIGNAL_APPROVE, {"by": "lead@example.org", "plan": plan})
+    result = await handle.result()
+    assert (result.outcome, result.decision.by) == ("deployed", "lead@example.org")
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"by": "lead", "plan": "0" * 64}, "but the plan is"),
+        ({"by": "lead"}, "names no plan"),
+        ({"plan": "x"}, "does not say who decides"),
+        ({"by": "dev@example.org", "plan": "PLAN"}, "authors do not approve"),
+        ({"by": 7, "plan": "PLAN"}, "by: Input should be a valid string"),
+        ("nonsense", "expected a JSON object, got a string"),
+        ([], "expected a JSON object, got a list"),
+    ],
+)
+async def test_a_claim_that_cannot_count_is_refused_and_said(
+    client, workers, rev, claim, said
+) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await phase(handle, "approval")
+    plan = (await handle.query(names.QUERY_STATE))["result"]["plan"]["digest"]
+    if isinstance(claim, dict):
+        claim = {key: plan if value == "PLAN" else value for key, value in claim.items()}
+    await handle.signal(names.SIGNAL_APPROVE, claim)
+
+    async def noticed() -> bool:
+        return any(said in n for n in (await handle.query(names.QUERY_STATE))["notices"])
+
+    await until(noticed)
+    assert (await handle.query(names.QUERY_STATE))["phase"] == "approval"
+    await handle.signal(names.SIGNAL_REJECT, {"by": "lead", "plan": plan, "reason": "no"})
+    assert (await handle.result()).outcome == "rejected"
+    assert workers.applied == []
+
+
+async def test_an_update_that_cannot_count_is_answered_with_the_reason(
+    client, workers, rev
+) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await phase(handle, "approval")
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(names.UPDATE_DECIDE, {"approve": True, "by": "lead"})
+    assert "names no plan" in str(refused.value.cause)
+    await handle.cancel()
+
+
+async def test_a_signal_nobody_knows_is_said_in_the_state(client, workers, rev) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await handle.signal("aprove", {"by": "lead"})
+    await phase(handle, "approval")
+    notices = (await handle.query(names.QUERY_STATE))["notices"]
+    assert notices == ["unknown signal 'aprove': this workflow understands approve, reject, supersede"]
+    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
+    assert (await handle.result()).outcome == "superseded"
+
+
+async def test_nothing_to_change_needs_no_approval(client, workers, rev) -> None:
+    workers.unchanged = True
+    result = await deploy(client, workers, rev("a"), "production")
+    assert result.outcome == "deployed"
+
+
+async def test_a_broken_revision_is_rolled_back_through_git_and_held(client, workers, rev) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("bad")
+    workers.broken.add(rev("bad"))
+    result = await deploy(client, workers, rev("bad"))
+    assert result.outcome == "rolled_back"
+    assert result.diagnosis.cause == "crash_loop"
+    commit = workers.published[0].commit
+    assert (commit.kind, commit.bad, commit.good) == ("revert", rev("bad"), rev("good"))
+    head = workers.heads["refs/heads/main"]
+    assert workers.applied[-1].revision == head
+    assert workers.applied[-1].plan == workers.applied[0].plan
+    state = await free(client, workers)
+    assert state.hold.kind == "rollback"
+    assert "restarted 3 times" in state.hold.reason
+    assert state.last_good.revision == head
+
+
+async def test_a_known_bad_revision_is_refused_until_a_person_resumes(
+    client, workers, rev
+) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("bad")
+    workers.broken.add(rev("bad"))
+    await deploy(client, workers, rev("bad"))
+    again = await deploy(client, workers, rev("bad"))
+    assert again.outcome == "on_hold"
+    assert "known to be bad" in again.message
+    await environment_of(client, workers).signal(
+        names.SIGNAL_RESUME, {"by": "lead", "reason": "the registry is back"}
+    )
+    workers.broken.clear()
+    assert (await deploy(client, workers, rev("bad"))).outcome == "deployed"
+
+
+async def test_a_newer_good_revision_lifts_a_rollbacks_hold(client, workers, rev) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("bad")
+    workers.broken.add(rev("bad"))
+    await deploy(client, workers, rev("bad"))
+    assert (await deploy(client, workers, rev("fix"))).outcome == "deployed"
+    assert (await free(client, workers)).hold is None
+
+
+async def test_without_anything_good_before_it_holds_and_says_so(client, workers, rev) -> None:
+    workers.broken.add(rev("bad"))
+    result = await deploy(client, workers, rev("bad"))
+    assert result.outcome == "failed"
+    assert "nothing was good here before" in result.message
+    assert (await free(client, workers)).hold.bad_revision == rev("bad")
+    assert workers.published == []
+
+
+async def test_a_rollback_that_does_not_work_freezes_the_environment(client, workers, rev) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("bad")
+    workers.broken |= {rev("bad"), rev("good")}
+    result = await deploy(client, workers, rev("bad"))
+    assert result.outcome == "failed"
+    state = await free(client, workers)
+    assert state.hold.kind == "frozen"
+    assert len([c for c in workers.published if c.commit.kind == "revert"]) == 1
+
+
+async def test_a_hold_refuses_deployments_and_says_why(client, workers, rev) -> None:
+    await deploy(client, workers, rev("a"))
+    await environment_of(client, workers).signal(
+        names.SIGNAL_HOLD, {"by": "lead", "reason": "audit week"}
+    )
+    result = await deploy(client, workers, rev("b"))
+    assert result.outcome == "on_hold"
+    assert "audit week" in result.message
+
+
+async def test_one_deployment_after_the_other_with_rising_numbers(client, workers, rev) -> None:
+    workers.writing = asyncio.Event()
+    first = await start(client, workers, rev("a"))
+    await phase(first, "applying")
+    second = await start(client, workers, rev("b"))
+    await phase(second, "lock")
+
+    async def queued() -> bool:
+        return len((await ledger(client, workers)).queue) == 1
+
+    await until(queued)
+    workers.writing.set()
+    await asyncio.gather(first.result(), second.result())
+    assert [(a.revision, a.fencing) for a in workers.applied] == [(rev("a"), 1), (rev("b"), 2)]
+
+
+async def test_a_terminated_holder_gives_the_lock_to_the_next(client, workers, rev) -> None:
+    workers.writing = asyncio.Event()
+    first = await start(client, workers, rev("a"))
+    await phase(first, "applying")
+    second = await start(client, workers, rev("b"))
+    await phase(second, "lock")
+    await first.terminate("the operator was impatient")
+    workers.writing.set()
+    result = await second.result()
+    assert result.outcome == "deployed"
+    assert workers.applied[-1].fencing == 2
+
+
+async def test_superseding_comes_too_late_once_it_writes(client, workers, rev) -> None:
+    workers.writing = asyncio.Event()
+    handle = await start(client, workers, rev("a"))
+    await phase(handle, "applying")
+    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
+    workers.writing.set()
+    assert (await handle.result()).outcome == "deployed"
+
+
+async def test_a_cancelled_deployment_releases_the_lock(client, workers, rev) -> None:
+    workers.writing = asyncio.Event()
+    handle = await start(client, workers, rev("a"))
+    await phase(handle, "applying")
+    await handle.cancel()
+    workers.writing.set()
+    state = await free(client, workers)
+    assert state.holder is None
+
+
+async def test_an_unknown_environment_is_said_with_those_that_exist(client, workers, rev) -> None:
+    result = await deploy(client, workers, rev("a"), "stagging")
+    assert result.outcome == "blocked"
+    assert "'stagging' (it has: staging, production)" in result.message
+
+
+async def test_an_unknown_revision_ends_with_gits_words(client, workers, rev) -> None:
+    result = await deploy(client, workers, rev("unknown"))
+    assert (result.outcome, result.message) == ("failed", "the repository has no such revision")

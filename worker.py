@@ -1,0 +1,130 @@
+"""The worker: settings, clients, activities, one Worker for each task queue, a clean stop.
+
+`python -m worker` serves every queue; `--queue NAME` (repeatable) only those, so that credentials
+can be kept apart: a worker that serves no cluster queue never opens a kubeconfig.
+"""
+
+import argparse
+import asyncio
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.cluster import ClusterActivities
+from activities.errors import ErrorTranslation
+from activities.git import GitActivities
+from activities.schedules import ScheduleActivities
+from activities.workspace import WorkspaceActivities
+from pilothouse.clients.cluster import ClusterClient
+from pilothouse.clients.git import GitMirrors
+from pilothouse.clients.kustomize import build_kustomization
+from pilothouse.clients.logging import configure_logging
+from pilothouse.clients.schemas import built_in_schemas
+from pilothouse.clients.settings import Settings, read_settings
+from pilothouse.clients.store import ContentStore
+from pilothouse.clients.temporal.connection import connect
+from pilothouse.gitops.validation.schemas import SchemaCheck
+from pilothouse.models import names
+from workflows import WORKFLOWS
+
+GRACE = timedelta(seconds=10)
+"""How long running activities may go on after a stop was asked for."""
+THREADS = 8
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings, queues: Sequence[str]) -> None:
+    """Serve the queues until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopped.set)
+    async with AsyncExitStack() as stack:
+        client = await connect()
+        threads = stack.enter_context(ThreadPoolExecutor(THREADS, "activity"))
+        for queue in queues:
+            worker = await _worker(queue, settings, client, threads, stack)
+            await stack.enter_async_context(worker)
+        log.info("serving", queues=list(queues))
+        await stopped.wait()
+        log.info("stopping")
+
+
+async def _worker(
+    queue: str,
+    settings: Settings,
+    client: Client,
+    threads: ThreadPoolExecutor,
+    stack: AsyncExitStack,
+) -> Worker:
+    activities = await _activities(queue, settings, client, stack)
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
+        activities=activities,
+        activity_executor=threads,
+        interceptors=[ErrorTranslation()],
+        graceful_shutdown_timeout=GRACE,
+        # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+    )
+
+
+async def _activities(
+    queue: str, settings: Settings, client: Client, stack: AsyncExitStack
+) -> list[object]:
+    """The activities of one queue, over clients that hold that queue's credentials and no other."""
+    store = ContentStore(settings.store_dir)
+    match queue:
+        case names.GIT_QUEUE:
+            mirrors = GitMirrors(settings.mirrors_dir, credentials=settings.git_credentials)
+            git = GitActivities(mirrors=mirrors, store=store)
+            return [git.read_head, git.take_snapshot, git.propose_commit, git.publish_commit]
+        case names.CLUSTER_QUEUE:
+            cluster = await ClusterClient.connect(settings.kubeconfig, settings.context)
+            await stack.enter_async_context(cluster)
+            ours = ClusterActivities(cluster=cluster, store=store)
+            return [
+                ours.plan_deployment,
+                ours.apply_plan,
+                ours.await_health,
+                ours.observe_environment,
+            ]
+        case names.WORKSPACE_QUEUE:
+            files = WorkspaceActivities(
+                store=store,
+                schemas=SchemaCheck(built_in_schemas()),
+                kustomize=build_kustomization,
+                scratch=settings.scratch_dir,
+            )
+            schedules = ScheduleActivities(client=client)
+            return [
+                files.load_pipeline,
+                files.render_and_validate,
+                files.run_tests,
+                schedules.ensure_monitor_schedule,
+            ]
+        case _:
+            return []
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="worker", description=__doc__.splitlines()[0])
+    parser.add_argument("--queue", action="append", choices=names.TASK_QUEUES, dest="queues")
+    queues = parser.parse_args().queues or names.TASK_QUEUES
+    settings = read_settings()
+    configure_logging(settings.log_level, json=settings.log_format == "json")
+    asyncio.run(serve(settings, queues))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The last good revision back, through Git: revert commit, deployment, hold."""
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    FailureError,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from activities.git import GitActivities
+    from pilothouse.gitops.reports import rollback_report
+    from pilothouse.models import names
+    from pilothouse.models.environment import (
+        Hold,
+        HoldRequest,
+        LockAnswer,
+        LockKey,
+        LockRequest,
+        Release,
+    )
+    from pilothouse.models.repository import OwnCommit
+    from pilothouse.models.runs import (
+        DeploymentRequest,
+        DeploymentResult,
+        RollbackRequest,
+        RollbackResult,
+    )
+    from pilothouse.models.steps import CommitRequest, HeadRequest
+
+from workflows import options
+from workflows.commits import publish_commit
+from workflows.lock import EnvironmentLock
+from workflows.visibility import error_type, publish, reason
+
+
+class Ended(Exception):
+    """The rollback is over, with this result."""
+
+    def __init__(self, result: RollbackResult) -> None:
+        super().__init__(result.message)
+        self.result = result
+
+
+@workflow.defn(name=names.ROLLBACK_WORKFLOW)
+class RollbackWorkflow:
+    """Puts a named or the last good revision back, so that Git and the cluster agree.
+
+    Id: `rollback/<host>/<path>/<environment>/<request id>`. In this order, so that a crash between
+    two steps never leaves a cluster that Git does not describe: hold, revert commit, deployment of
+    that commit. A rollback that fails freezes the environment; it is never rolled back itself.
+    """
+
+    @workflow.init
+    def __init__(self, request: RollbackRequest) -> None:
+        self._request = request
+        self._lock = EnvironmentLock(request.repository, request.environment, request.lease)
+        self._result = RollbackResult(outcome="failed", bad_revision=request.bad_revision)
+        self._phase = "starting"
+
+    @workflow.run
+    async def run(self, request: RollbackRequest) -> RollbackResult:
+        """Hold, revert, deploy, and say whether it helped."""
+        publish(repository=request.repository.slug, environment=request.environment)
+        try:
+            bad = request.bad_revision or await self._head()
+            lease = await self._acquire(bad)
+            good = self._target(lease, bad)
+            await self._hold("rollback", f"{names.short(bad)} failed: {request.reason}", bad)
+            revert = await self._revert(bad, good)
+            await self._deploy(revert, lease, bad)
+        except Ended as end:
+            self._show("done", end.result)
+        except (ActivityError, ChildWorkflowError) as error:
+            if is_cancelled_exception(error):
+                raise
+            await self._freeze(reason(error), error_type(error) == "RevertConflict")
+        finally:
+            await self._lock.release()
+        publish(phase="done", outcome=self._result.outcome, revision=self._result.to_revision)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._result
+
+    async def _head(self) -> str:
+        request = self._request
+        head = await options.GIT_LOOK(
+            GitActivities.read_head,
+            HeadRequest(repository=request.repository, ref=request.repository.default_ref),
+            summary=f"read the head of {request.repository.default_branch}",
+        )
+        if not head.revision:
+            message = f"the branch {request.repository.default_branch} does not exist"
+            raise Ended(RollbackResult(outcome="failed", message=message))
+        return head.revision
+
+    async def _acquire(self, bad: str) -> LockAnswer:
+        self._show("lock")
+        answer = await self._lock.acquire(
+            LockRequest(holder=workflow.info().workflow_id, revision=bad, rollback=True)
+        )
+        if answer is None or not answer.granted:
+            message = answer.reason if answer else "the lock was not answered"
+            raise Ended(RollbackResult(outcome="on_hold", bad_revision=bad, message=message))
+        return answer
+
+    def _target(self, lease: LockAnswer, bad: str) -> str:
+        good = self._request.to_revision or (lease.last_good.revision if lease.last_good else "")
+        if not good or good == bad:
+            message = "there is no earlier revision that was healthy here"
+            raise Ended(RollbackResult(outcome="nothing_good", bad_revision=bad, message=message))
+        self._result = self._result.model_copy(update={"bad_revision": bad, "to_revision": good})
+        return good
+
+    async def _revert(self, bad: str, good: str) -> str:
+        """Make and push the revert commit, again on each new head; returns its id."""
+        self._show("revert")
+        request = self._request
+        message = (
+            f"Revert to {names.short(good)}: {names.short(bad)} failed in {request.environment}\n\n"
+            f"{request.reason[:500]}\n\n"
+            f"Pilothouse-Operation: {workflow.info().workflow_id}\n"
+            f"Pilothouse-Run: {request.run or request.requested_by or 'none'}\n"
+        )
+        commit = CommitRequest(
+            repository=request.repository,
+            branch=request.repository.default_branch,
+            kind="revert",
+            message=message,
+            when=workflow.info().start_time.isoformat(),
+            bad=bad,
+            good=good,
+        )
+        revert = await publish_commit(commit, before=self._announce)
+        self._result = self._result.model_copy(update={"revert_commit": revert})
+        return revert
+
+    async def _announce(self, revision: str) -> None:
+        """Tell the repository that the commit is ours before anyone can see it."""
+        entity = names.repository_id(self._request.repository.slug)
+        own = OwnCommit(revision=revision, run=workflow.info().workflow_id)
+        try:
+            handle = workflow.get_external_workflow_handle(entity)
+            await handle.signal(names.SIGNAL_OWN_COMMIT, own)
+        except FailureError:
+            workflow.logger.info("no repository workflow runs: the revert needs no announcement")
+
+    async def _deploy(self, revert: str, lease: LockAnswer, bad: str) -> None:
+        self._show("deploying")
+        request = self._request
+        deployment: DeploymentResult = await workflow.execute_child_workflow(
+            names.DEPLOYMENT_WORKFLOW,
+            DeploymentRequest(
+                repository=request.repository,
+                revision=revert,
+                environment=request.environment,
+                run=request.run,
+                rollback=True,
+                expected_plan=self._expected_plan(lease),
+                lease=lease,
+            ),
+            id=names.deployment_id(request.repository.slug, request.environment, revert),
+            result_type=DeploymentResult,
+            static_summary=f"deploy the revert of {names.short(bad)}",
+        )
+        if deployment.outcome != "deployed":
+            await self._freeze(f"the revert was not deployed: {deployment.message}", True)
+            return
+        good = names.short(self._result.to_revision)
+        update = {
+            "outcome": "rolled_back",
+            "health": deployment.health,
+            "message": f"rolled back to {good} by revert commit {names.short(revert)}; on hold",
+        }
+        self._show("done", self._result.model_copy(update=update))
+
+    def _expected_plan(self, lease: LockAnswer) -> str:
+        last_good: Release | None = lease.last_good
+        if last_good is None or last_good.revision != self._result.to_revision:
+            return ""
+        return last_good.plan
+
+    async def _freeze(self, why: str, by_design: bool) -> None:
+        """Nothing automatic may touch the environment any more: a person must look."""
+        await self._hold("frozen", f"the rollback failed: {why}", self._result.bad_revision)
+        outcome = "conflict" if by_design and not self._result.revert_commit else "failed"
+        message = f"{why}; the environment is frozen until a person resumes it"
+        self._show("done", self._result.model_copy(update={"outcome": outcome, "message": message}))
+
+    async def _hold(self, kind: str, why: str, bad: str) -> None:
+        hold = Hold.model_validate({
+            "kind": kind,
+            "reason": why,
+            "by": workflow.info().workflow_id,
+            "since": workflow.now().isoformat(),
+            "bad_revision": bad,
+        })
+        await self._lock.tell(names.SIGNAL_SET_HOLD, HoldRequest(hold=hold))
+
+    @workflow.signal(
+        name=names.SIGNAL_LOCK_ANSWERED, description="The environment answers a lock request."
+    )
+    def lock_answered(self, answer: LockAnswer) -> None:
+        """Forwarded to the lock."""
+        self._lock.answered(answer)
+
+    @workflow.signal(
+        name=names.SIGNAL_LOCK_PROBED, description="The environment asks whether we still run."
+    )
+    def lock_probed(self, _key: LockKey) -> None:
+        """Nothing to do: that it could be delivered is the answer."""
+
+    @workflow.query(name=names.QUERY_STATE, description="Phase and result so far.")
+    def state(self) -> RollbackResult:
+        """What is known so far."""
+        return self._result
+
+    def _show(self, phase: str, result: RollbackResult | None = None) -> None:
+        self._phase = phase
+        self._result = result or self._result
+        workflow.set_current_details(
+            rollback_report(workflow.info().workflow_id, phase, self._request, self._result)
+        )
