@@ -7,7 +7,7 @@ can be kept apart: a worker that serves no cluster queue never opens a kubeconfi
 import argparse
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from activities.cluster import ClusterActivities
 from activities.errors import ErrorTranslation
 from activities.git import GitActivities
+from activities.liveness import Liveness
 from activities.schedules import ScheduleActivities
 from activities.workspace import WorkspaceActivities
 from pilothouse.clients.cluster import ClusterClient
@@ -71,7 +72,7 @@ async def _worker(
         workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
         activities=activities,
         activity_executor=threads,
-        interceptors=[ErrorTranslation()],
+        interceptors=[ErrorTranslation(), Liveness()],
         graceful_shutdown_timeout=GRACE,
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
@@ -80,7 +81,7 @@ async def _worker(
 
 async def _activities(
     queue: str, settings: Settings, client: Client, stack: AsyncExitStack
-) -> list[object]:
+) -> list[Callable[..., object]]:
     """The activities of one queue, over clients that hold that queue's credentials and no other."""
     store = ContentStore(settings.store_dir)
     match queue:

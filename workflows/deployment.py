@@ -1,7 +1,7 @@
 """One revision into one environment: plan, gate, approve, lock, apply, health, record, recover."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -14,56 +14,32 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.cluster import ClusterActivities
-    from activities.git import GitActivities
-    from activities.workspace import WorkspaceActivities
     from pilothouse.gitops.reports import deployment_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
         DecideClaim,
         Decision,
         DecisionClaim,
-        Hold,
-        HoldRequest,
         LockAnswer,
         LockKey,
         LockRequest,
-        Release,
     )
-    from pilothouse.models.health import Diagnosis
-    from pilothouse.models.objects import Plan, RenderedBundle
-    from pilothouse.models.pipeline import Environment, duration
-    from pilothouse.models.repository import Snapshot
+    from pilothouse.models.pipeline import duration
     from pilothouse.models.runs import (
         DeploymentOutcome,
         DeploymentRequest,
         DeploymentResult,
-        ReleaseRecord,
-        RollbackRequest,
-        RollbackResult,
         SupersedeClaim,
     )
-    from pilothouse.models.steps import (
-        ApplyRequest,
-        HealthRequest,
-        PlanRequest,
-        RenderRequest,
-        SnapshotRequest,
-    )
+    from pilothouse.models.steps import ApplyRequest, HealthRequest
 
-from workflows import options
+from workflows import options, recovery
 from workflows.approval import ApprovalDesk, as_decision, describe_unknown
 from workflows.lock import EnvironmentLock
+from workflows.preparation import Ended, Prepared, prepare
 from workflows.visibility import publish, reason
 
 SIGNALS = (names.SIGNAL_APPROVE, names.SIGNAL_REJECT, names.SIGNAL_SUPERSEDE)
-
-
-class Ended(Exception):
-    """The deployment is over, early or not, with this outcome."""
-
-    def __init__(self, outcome: DeploymentOutcome, message: str) -> None:
-        super().__init__(message)
-        self.outcome: DeploymentOutcome = outcome
 
 
 @workflow.defn(name=names.DEPLOYMENT_WORKFLOW)
@@ -97,13 +73,15 @@ class DeploymentWorkflow:
             revision=request.revision,
         )
         try:
-            snapshot, environment = await self._read()
-            bundle = await self._render(snapshot)
-            plan = await self._plan(bundle, environment)
-            await self._approve(plan, environment, snapshot.commit.people)
+            self._enter("planning")
+            prepared = await prepare(request, self._update)
+            self._stop_if_superseded()
+            await self._approve(prepared)
             lease = await self._acquire()
-            await self._apply(plan, bundle, environment, lease)
-            await self._verify(plan, bundle, environment, lease)
+            await self._apply(prepared, lease)
+            await self._await_health(prepared, lease)
+            await recovery.record_good(request, prepared.plan, self._lock)
+            self._finish("deployed", self._result.message)
         except Ended as end:
             self._finish(end.outcome, str(end))
         except (ActivityError, ChildWorkflowError) as error:
@@ -116,87 +94,15 @@ class DeploymentWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._result
 
-    # -- plan -------------------------------------------------------------------------------------
-
-    async def _read(self) -> tuple[Snapshot, Environment]:
-        self._enter("planning")
-        request = self._request
-        snapshot = await options.GIT(
-            GitActivities.take_snapshot,
-            SnapshotRequest(repository=request.repository, revision=request.revision),
-            summary=f"read {names.short(request.revision)} from Git",
-        )
-        load = await options.WORKSPACE(
-            WorkspaceActivities.load_pipeline,
-            snapshot,
-            summary="read the pipeline file",
-        )
-        if load.pipeline is None:
-            problems = "; ".join(f"{f.file}:{f.line}: {f.message}" for f in load.findings[:5])
-            raise Ended("blocked", f"the pipeline file is not usable: {problems}")
-        environment = load.pipeline.environments.get(request.environment)
-        if environment is None:
-            known = ", ".join(load.pipeline.environments) or "none"
-            raise Ended(
-                "blocked",
-                f"the pipeline file has no environment {request.environment!r} (it has: {known})",
-            )
-        self._pipeline = load.pipeline
-        return snapshot, environment
-
-    async def _render(self, snapshot: Snapshot) -> RenderedBundle:
-        rendered = await options.WORKSPACE(
-            WorkspaceActivities.render_and_validate,
-            RenderRequest(
-                snapshot=snapshot,
-                pipeline=self._pipeline,
-                environment=self._request.environment,
-            ),
-            summary=f"render and validate for {self._request.environment}",
-        )
-        self._update(validation=rendered.report)
-        if rendered.bundle is None:
-            count = sum(f.severity == "error" for f in rendered.report.findings)
-            raise Ended("blocked", f"validation found {count} errors")
-        return rendered.bundle
-
-    async def _plan(self, bundle: RenderedBundle, environment: Environment) -> Plan:
-        plan = await options.CLUSTER_READ(
-            ClusterActivities.plan_deployment,
-            PlanRequest(
-                content=bundle.content,
-                revision=self._request.revision,
-                inventory=self._inventory,
-                prune=environment.prune,
-            ),
-            summary=f"dry-run {bundle.objects} objects and diff them with the cluster",
-        )
-        self._update(plan=plan)
-        if refused := [f for f in plan.findings if f.severity == "error"]:
-            first = refused[0]
-            raise Ended(
-                "blocked",
-                f"the cluster refuses {len(refused)} objects in its dry-run; first "
-                f"{first.object} ({first.file}:{first.line}): {first.message}",
-            )
-        expected = self._request.expected_plan
-        if expected and plan.digest != expected:
-            raise Ended(
-                "blocked",
-                f"the plan is {names.short(plan.digest)}, but the one that was healthy is "
-                f"{names.short(expected)}",
-            )
-        self._stop_if_superseded()
-        return plan
-
     # -- decide -----------------------------------------------------------------------------------
 
-    async def _approve(self, plan: Plan, environment: Environment, authors: frozenset[str]) -> None:
-        policy = environment.approval
+    async def _approve(self, prepared: Prepared) -> None:
+        plan, policy = prepared.plan, prepared.environment.approval
         changes = any(count for action, count in plan.counts.items() if action != "unchanged")
         if self._request.rollback or not policy.required or not changes:
             self._desk.close("no approval is asked for here")
             return
+        authors = prepared.snapshot.commit.people
         self._desk.open(plan.digest, policy, authors, workflow.now())
         self._enter("approval")
         try:
@@ -232,35 +138,31 @@ class DeploymentWorkflow:
             raise Ended("on_hold", answer.reason if answer else "the lock was not answered")
         return answer
 
-    # -- write and watch --------------------------------------------------------------------------
-
-    async def _apply(
-        self, plan: Plan, bundle: RenderedBundle, environment: Environment, lease: LockAnswer
-    ) -> None:
+    async def _apply(self, prepared: Prepared, lease: LockAnswer) -> None:
         self._applying = True
         self._enter("applying")
+        request, plan = self._request, prepared.plan
         applied = await options.CLUSTER_WRITE(
             ClusterActivities.apply_plan,
             ApplyRequest(
-                content=bundle.content,
+                content=prepared.bundle.content,
                 plan=plan.digest,
-                revision=self._request.revision,
-                inventory=self._inventory,
+                revision=request.revision,
+                inventory=names.inventory_name(request.repository.slug, request.environment),
                 fencing=lease.fencing,
                 operation=workflow.info().workflow_id,
-                prune=environment.prune,
+                prune=prepared.environment.prune,
             ),
             summary=f"apply plan {names.short(plan.digest)} under fencing number {lease.fencing}",
         )
         self._update(apply=applied)
         if not applied.ok:
-            await self._recover(plan, environment, lease, applied.message, None)
+            await self._recover(prepared, lease, applied.message)
 
-    async def _verify(
-        self, plan: Plan, bundle: RenderedBundle, environment: Environment, lease: LockAnswer
-    ) -> None:
+    async def _await_health(self, prepared: Prepared, lease: LockAnswer) -> None:
         self._enter("health")
-        limit = duration(environment.health_timeout)
+        limit = duration(prepared.environment.health_timeout)
+        bundle = prepared.bundle
         health = await options.watching(limit)(
             ClusterActivities.await_health,
             HealthRequest(content=bundle.content, timeout_seconds=limit.total_seconds()),
@@ -270,78 +172,24 @@ class DeploymentWorkflow:
         self._update(health=health, diagnosis=diagnosis)
         if not health.healthy:
             why = diagnosis.summary if diagnosis else f"still {health.status} after {limit}"
-            await self._recover(plan, environment, lease, why, diagnosis)
-        await self._record(plan, "good", "")
-        self._finish("deployed", f"healthy after {health.seconds:.1f} s")
+            await self._recover(prepared, lease, why)
+        self._update(message=f"healthy after {health.seconds:.1f} s")
 
-    async def _record(self, plan: Plan, outcome: str, why: str) -> None:
-        release = Release.model_validate({
-            "revision": self._request.revision,
-            "plan": plan.digest,
-            "outcome": outcome,
-            "at": workflow.now().isoformat(),
-            "deployment": workflow.info().workflow_id,
-            "reason": why,
-        })
-        lift = outcome == "good" and not self._request.rollback
-        await self._lock.tell(
-            names.SIGNAL_RECORD_RELEASE, ReleaseRecord(release=release, lift_rollback_hold=lift)
-        )
-
-    # -- recover ----------------------------------------------------------------------------------
-
-    async def _recover(
-        self,
-        plan: Plan,
-        environment: Environment,
-        lease: LockAnswer,
-        why: str,
-        diagnosis: Diagnosis | None,
-    ) -> None:
-        """At most one rollback, to what was good here; otherwise a hold. Always raises `Ended`."""
-        await self._record(plan, "bad", why)
-        if self._request.rollback:
+    async def _recover(self, prepared: Prepared, lease: LockAnswer, why: str) -> NoReturn:
+        """At most one rollback, to what was good here; otherwise a hold."""
+        request = self._request
+        await recovery.record_bad(request, prepared.plan, self._lock, why)
+        if request.rollback:
             raise Ended("failed", f"the rollback does not work either: {why}")
-        if environment.rollback == "manual" or lease.last_good is None:
-            cause = "rollback: manual" if lease.last_good else "nothing was good here before"
-            await self._hold(f"{names.short(self._request.revision)} failed: {why} ({cause})")
-            raise Ended("failed", f"{why}; not rolled back ({cause})")
+        if obstacle := recovery.reason_not_to_roll_back(prepared.environment, lease):
+            told = f"{names.short(request.revision)} failed: {why} ({obstacle})"
+            await recovery.hold(request, self._lock, told)
+            raise Ended("failed", f"{why}; not rolled back ({obstacle})")
         self._enter("rollback")
-        rollback: RollbackResult = await workflow.execute_child_workflow(
-            names.ROLLBACK_WORKFLOW,
-            RollbackRequest(
-                repository=self._request.repository,
-                environment=self._request.environment,
-                request_id=names.short(self._request.revision),
-                bad_revision=self._request.revision,
-                reason=why,
-                requested_by=workflow.info().workflow_id,
-                run=self._request.run,
-                lease=lease,
-            ),
-            id=names.rollback_id(
-                self._request.repository.slug,
-                self._request.environment,
-                names.short(self._request.revision),
-            ),
-            result_type=RollbackResult,
-            static_summary=f"put {names.short(lease.last_good.revision)} back: {why}"[:200],
-        )
+        rollback = await recovery.roll_back(request, lease, why)
         self._update(rollback=rollback)
-        outcome: DeploymentOutcome = (
-            "rolled_back" if rollback.outcome == "rolled_back" else "failed"
-        )
-        raise Ended(outcome, f"{why}; {rollback.message}")
-
-    async def _hold(self, why: str) -> None:
-        hold = Hold(
-            kind="rollback",
-            reason=why,
-            by=workflow.info().workflow_id,
-            since=workflow.now().isoformat(),
-            bad_revision=self._request.revision,
-        )
-        await self._lock.tell(names.SIGNAL_SET_HOLD, HoldRequest(hold=hold))
+        worked = rollback.outcome == "rolled_back"
+        raise Ended("rolled_back" if worked else "failed", f"{why}; {rollback.message}")
 
     # -- messages ---------------------------------------------------------------------------------
 
@@ -416,12 +264,6 @@ class DeploymentWorkflow:
             "result": self._result.model_dump(mode="json", exclude={"report"}),
         }
 
-    # -- bookkeeping ------------------------------------------------------------------------------
-
-    @property
-    def _inventory(self) -> str:
-        return names.inventory_name(self._request.repository.slug, self._request.environment)
-
     def _judge(self, claim: DecideClaim) -> None:
         self._desk.judge(claim, workflow.now())
         self._show()
@@ -441,8 +283,8 @@ class DeploymentWorkflow:
 
     def _finish(self, outcome: DeploymentOutcome, message: str) -> None:
         self._phase = "done"
-        took: timedelta = workflow.now() - self._started
-        self._update(outcome=outcome, message=message, seconds=round(took.total_seconds(), 1))
+        seconds = round((workflow.now() - self._started).total_seconds(), 1)
+        self._update(outcome=outcome, message=message, seconds=seconds)
         self._update(report=self._details())
         publish(phase="done", outcome=outcome)
 

@@ -46,6 +46,9 @@ class Profile:
         return await workflow.execute_activity_method(method, request, **config)
 
 
+LIVENESS = timedelta(seconds=10)
+"""The worker beats for every activity (`activities.liveness`): a dead one is noticed after this."""
+
 _RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
@@ -57,7 +60,7 @@ GIT = Profile(
         task_queue=names.GIT_QUEUE,
         start_to_close_timeout=timedelta(minutes=5),
         schedule_to_close_timeout=timedelta(minutes=15),
-        heartbeat_timeout=timedelta(minutes=2),
+        heartbeat_timeout=LIVENESS,
         retry_policy=_RETRY,
     )
 )
@@ -68,6 +71,7 @@ GIT_LOOK = Profile(
         task_queue=names.GIT_QUEUE,
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(minutes=1),
+        heartbeat_timeout=LIVENESS,
         retry_policy=_RETRY,
     )
 )
@@ -78,6 +82,7 @@ WORKSPACE = Profile(
         task_queue=names.WORKSPACE_QUEUE,
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=LIVENESS,
         retry_policy=_RETRY,
     )
 )
@@ -88,6 +93,7 @@ CLUSTER_READ = Profile(
         task_queue=names.CLUSTER_QUEUE,
         start_to_close_timeout=timedelta(minutes=5),
         schedule_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=LIVENESS,
         retry_policy=_RETRY,
     )
 )
@@ -98,22 +104,22 @@ CLUSTER_WRITE = Profile(
         task_queue=names.CLUSTER_QUEUE,
         start_to_close_timeout=timedelta(minutes=10),
         schedule_to_close_timeout=timedelta(minutes=30),
-        heartbeat_timeout=timedelta(seconds=15),
+        heartbeat_timeout=LIVENESS,
         retry_policy=_RETRY,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
 )
-"""Applying: a dead worker is noticed after one heartbeat timeout and another goes on."""
+"""Applying; when cancelled it ends between two objects, and only then the lock is released."""
 
 
 def watching(limit: timedelta) -> Profile:
-    """A watch that beats, for at most `limit` a try."""
+    """A watch, for at most `limit` a try."""
     return Profile(
         ActivityConfig(
             task_queue=names.CLUSTER_QUEUE,
             start_to_close_timeout=limit + timedelta(minutes=1),
             schedule_to_close_timeout=limit * 2 + timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=15),
+            heartbeat_timeout=LIVENESS,
             retry_policy=_RETRY,
             cancellation_type=ActivityCancellationType.TRY_CANCEL,
         )
@@ -127,7 +133,7 @@ def testing(limit: timedelta) -> Profile:
             task_queue=names.WORKSPACE_QUEUE,
             start_to_close_timeout=limit + timedelta(minutes=1),
             schedule_to_close_timeout=limit * 2 + timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=15),
+            heartbeat_timeout=LIVENESS,
             retry_policy=_RETRY,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )

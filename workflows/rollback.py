@@ -18,12 +18,12 @@ with workflow.unsafe.imports_passed_through():
         LockAnswer,
         LockKey,
         LockRequest,
-        Release,
     )
     from pilothouse.models.repository import OwnCommit
     from pilothouse.models.runs import (
         DeploymentRequest,
         DeploymentResult,
+        ReleaseRecord,
         RollbackRequest,
         RollbackResult,
     )
@@ -58,6 +58,7 @@ class RollbackWorkflow:
         self._lock = EnvironmentLock(request.repository, request.environment, request.lease)
         self._result = RollbackResult(outcome="failed", bad_revision=request.bad_revision)
         self._phase = "starting"
+        self._expected_plan = ""
 
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
@@ -66,7 +67,7 @@ class RollbackWorkflow:
         try:
             bad = request.bad_revision or await self._head()
             lease = await self._acquire(bad)
-            good = self._target(lease, bad)
+            good = await self._target(lease, bad)
             await self._hold("rollback", f"{names.short(bad)} failed: {request.reason}", bad)
             revert = await self._revert(bad, good)
             await self._deploy(revert, lease, bad)
@@ -104,11 +105,22 @@ class RollbackWorkflow:
             raise Ended(RollbackResult(outcome="on_hold", bad_revision=bad, message=message))
         return answer
 
-    def _target(self, lease: LockAnswer, bad: str) -> str:
-        good = self._request.to_revision or (lease.last_good.revision if lease.last_good else "")
+    async def _target(self, lease: LockAnswer, bad: str) -> str:
+        """The named revision, or the newest that was good here and is not the bad one.
+
+        A person may call a revision bad that passed every check; the environment remembers it.
+        """
+        past = {release.revision: release for release in lease.good}
+        if bad in past:
+            update = {"outcome": "bad", "reason": self._request.reason}
+            record = ReleaseRecord(release=past.pop(bad).model_copy(update=update))
+            await self._lock.tell(names.SIGNAL_RECORD_RELEASE, record)
+        good = self._request.to_revision or next(reversed(past), "")
         if not good or good == bad:
             message = "there is no earlier revision that was healthy here"
             raise Ended(RollbackResult(outcome="nothing_good", bad_revision=bad, message=message))
+        if good in past:
+            self._expected_plan = past[good].plan
         self._result = self._result.model_copy(update={"bad_revision": bad, "to_revision": good})
         return good
 
@@ -156,7 +168,7 @@ class RollbackWorkflow:
                 environment=request.environment,
                 run=request.run,
                 rollback=True,
-                expected_plan=self._expected_plan(lease),
+                expected_plan=self._expected_plan,
                 lease=lease,
             ),
             id=names.deployment_id(request.repository.slug, request.environment, revert),
@@ -173,12 +185,6 @@ class RollbackWorkflow:
             "message": f"rolled back to {good} by revert commit {names.short(revert)}; on hold",
         }
         self._show("done", self._result.model_copy(update=update))
-
-    def _expected_plan(self, lease: LockAnswer) -> str:
-        last_good: Release | None = lease.last_good
-        if last_good is None or last_good.revision != self._result.to_revision:
-            return ""
-        return last_good.plan
 
     async def _freeze(self, why: str, by_design: bool) -> None:
         """Nothing automatic may touch the environment any more: a person must look."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError
+from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -60,7 +60,7 @@ class Run:
 
 async def validate(run: Run, agent: str) -> list[StageReport]:
     """Render and check every environment; the same finding in two of them is said once."""
-    findings: dict[Finding, None] = {}
+    findings: dict[Finding, Finding] = {}
     objects = omitted = 0
     for environment in run.pipeline.promotion_order():
         rendered = await options.WORKSPACE(
@@ -68,10 +68,12 @@ async def validate(run: Run, agent: str) -> list[StageReport]:
             RenderRequest(snapshot=run.snapshot, pipeline=run.pipeline, environment=environment),
             summary=f"render and validate for {environment}",
         )
-        findings |= dict.fromkeys(rendered.report.findings)
+        namespace = run.pipeline.environments[environment].namespace
+        for finding in rendered.report.findings:
+            findings.setdefault(_anywhere(finding, namespace), finding)
         objects = max(objects, rendered.report.objects)
         omitted = max(omitted, rendered.report.omitted)
-    summed = report(list(findings), objects)
+    summed = report(list(findings.values()), objects)
     validation = summed.model_copy(update={"omitted": summed.omitted + omitted})
     blocked = validation.verdict == "block"
     return [
@@ -83,6 +85,17 @@ async def validate(run: Run, agent: str) -> list[StageReport]:
             validation=validation,
         )
     ]
+
+
+def _anywhere(finding: Finding, namespace: str) -> Finding:
+    """The finding without its environment's namespace: what makes two of them the same."""
+    place = f"{namespace}/"
+    return finding.model_copy(
+        update={
+            "object": finding.object.replace(place, ""),
+            "message": finding.message.replace(place, ""),
+        }
+    )
 
 
 def _sum_up(validation: ValidationReport) -> str:
@@ -194,6 +207,11 @@ async def _deploy_one(
             static_summary=f"{names.short(revision)} to {environment}",
         )
         return await run.deploying
+    except WorkflowAlreadyStartedError as error:
+        message = f"another run deploys the same revision there: see {error.workflow_id}"
+        return DeploymentResult(
+            outcome="failed", environment=environment, revision=revision, message=message
+        )
     except ChildWorkflowError as error:
         took: timedelta = workflow.now() - started
         return DeploymentResult(

@@ -1,5 +1,8 @@
 """The `pilothouse` command: thin over the library and the workflows."""
 
+import logging
+
+import structlog
 import typer
 
 from pilothouse.cli import manifests, runs, services
@@ -30,6 +33,9 @@ app.command("rollback")(runs.rollback)
 
 def main() -> None:
     """Run the command."""
+    # What the library logs is for servers; a command says what it has to say by itself.
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=quiet)
     try:
         app()
     except KeyboardInterrupt:

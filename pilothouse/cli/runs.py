@@ -203,7 +203,8 @@ def _decide(deployment: str, claim: DecideClaim, output: Output) -> None:
     async def work() -> Decision | None:
         client = await connect_here()
         handle = client.get_workflow_handle(deployment)
-        return await handle.execute_update(names.UPDATE_DECIDE, claim, result_type=Decision | None)
+        answer = await handle.execute_update(names.UPDATE_DECIDE, claim)
+        return Decision.model_validate(answer) if answer else None
 
     decision = _run(work())
     if output is Output.json:
@@ -241,7 +242,7 @@ def rollback(
             requested_by=by,
         )
         client = await connect_here()
-        return await client.execute_workflow(
+        result: RollbackResult = await client.execute_workflow(
             names.ROLLBACK_WORKFLOW,
             request,
             id=names.rollback_id(request.repository.slug, environment, request.request_id),
@@ -249,6 +250,7 @@ def rollback(
             result_type=RollbackResult,
             static_summary=f"rollback of {environment}, by hand",
         )
+        return result
 
     result = _run(work())
     if output is Output.json:

@@ -8,15 +8,12 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-import structlog
-
-from pilothouse.gitops.manifests.kustomization import inspect
+from pilothouse.gitops.manifests.kustomization import Inspection, inspect
 from pilothouse.models.errors import PermanentError
 
 MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 _MOST_ERROR_BYTES = 64 * 1024
 _NO_PROXY_THERE = "http://127.0.0.1:1"
-_log = structlog.get_logger()
 
 
 def find_kubectl() -> Path:
@@ -61,24 +58,16 @@ def build_kustomization(
         PermanentError: `InvalidManifests`: a path is not one, or Kustomize refused, took too long
             or wrote too much.
     """
-    inspection = inspect(files, folder)
-    for finding in inspection.findings:
-        raise PermanentError(
-            "InvalidManifests", f"{finding.file}:{finding.line}: {finding.message}"
-        )
-    # Kustomize's own restriction also forbids single files of a neighbour folder; the copy below
-    # and the inspection keep such a build inside the repository.
-    restrictor = "LoadRestrictionsNone" if inspection.reaches_out else "LoadRestrictionsRootOnly"
-    kubectl = find_kubectl()
+    inspection = _inspected(files, folder)
     with tempfile.TemporaryDirectory(prefix="pilothouse-kustomize-") as scratch:
         root = Path(scratch) / "repository"
         _write({path: files[path] for path in inspection.used}, root)
         home = Path(scratch) / "home"
         home.mkdir()
         command = [
-            str(kubectl),
+            str(find_kubectl()),
             "kustomize",
-            f"--load-restrictor={restrictor}",
+            f"--load-restrictor={_restrictor(inspection)}",
             "--",
             str(root / _relative(folder)) if folder else str(root),
         ]
@@ -90,6 +79,22 @@ def build_kustomization(
             "HTTPS_PROXY": _NO_PROXY_THERE,
         }
         return _run(command, root, environment, timeout_seconds)
+
+
+def _inspected(files: Mapping[str, bytes], folder: str) -> Inspection:
+    inspection = inspect(files, folder)
+    for finding in inspection.findings:
+        place = f"{finding.file}:{finding.line}"
+        raise PermanentError("InvalidManifests", f"{place}: {finding.message}")
+    return inspection
+
+
+def _restrictor(inspection: Inspection) -> str:
+    """Kustomize's own restriction, unless the build reads single files of a neighbour folder.
+
+    Then the copy and the inspection alone keep it inside the repository.
+    """
+    return "LoadRestrictionsNone" if inspection.reaches_out else "LoadRestrictionsRootOnly"
 
 
 def _write(files: Mapping[str, bytes], root: Path) -> None:
@@ -116,15 +121,17 @@ def _relative(path: str) -> PurePosixPath:
 def _run(command: list[str], cwd: Path, environment: dict[str, str], timeout: float) -> bytes:
     expired = threading.Event()
     # Standard error goes to a file: a full pipe would stop the process while we read its output.
-    with tempfile.TemporaryFile(dir=cwd.parent) as complaints:
-        process = subprocess.Popen(
+    with (
+        tempfile.TemporaryFile(dir=cwd.parent) as complaints,
+        subprocess.Popen(
             command,
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
-        )
+        ) as process,
+    ):
 
         def expire() -> None:
             expired.set()
@@ -133,28 +140,33 @@ def _run(command: list[str], cwd: Path, environment: dict[str, str], timeout: fl
         timer = threading.Timer(timeout, expire)
         timer.start()
         try:
-            assert process.stdout is not None
-            output = process.stdout.read(MOST_OUTPUT_BYTES + 1)
-        finally:
-            if process.poll() is None and len(output) > MOST_OUTPUT_BYTES:
+            output = process.stdout.read(MOST_OUTPUT_BYTES + 1) if process.stdout else b""
+            if len(output) > MOST_OUTPUT_BYTES:
                 process.kill()
-            process.communicate()
+            process.wait()
+        finally:
             timer.cancel()
+            process.kill()
         complaints.seek(0)
-        said = complaints.read(_MOST_ERROR_BYTES).decode(errors="replace")
+        said = _in_short(complaints.read(_MOST_ERROR_BYTES).decode(errors="replace"), cwd)
     if expired.is_set():
         raise PermanentError("InvalidManifests", f"Kustomize took longer than {timeout:g} seconds")
     if len(output) > MOST_OUTPUT_BYTES:
         raise PermanentError("InvalidManifests", "Kustomize wrote more than 16 MiB")
     if process.returncode != 0:
-        raise PermanentError("InvalidManifests", _in_short(said, cwd))
-    if said.strip():
-        _log.info("kustomize warned", warning=_in_short(said, cwd))
+        raise PermanentError("InvalidManifests", said or "Kustomize failed without a word")
+    if said:
+        _log_warning(said)
     return output
+
+
+def _log_warning(said: str) -> None:
+    import structlog  # Here: it takes a quarter of a second, and few builds have warnings.
+
+    structlog.get_logger().info("kustomize warned", warning=said)
 
 
 def _in_short(said: str, root: Path) -> str:
     """Kustomize's own words without the temporary folder's name."""
     text = said.replace(f"{root}/", "").replace(str(root), ".").strip()
-    text = text.removeprefix("error: ")
-    return " ".join(text.split())[:1000] or "Kustomize failed without a word"
+    return " ".join(text.removeprefix("error: ").split())[:1000]

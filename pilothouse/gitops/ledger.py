@@ -18,6 +18,8 @@ from pilothouse.models.names import short
 MAX_RELEASES = 50
 MAX_NOTICES = 20
 MAX_QUEUE = 100
+MAX_GOOD = 10
+"""How far back a rollback can go by itself; further back a person names the revision."""
 
 
 def note(state: EnvironmentState, text: str) -> EnvironmentState:
@@ -65,9 +67,8 @@ def answer_next(
     """
     request, *rest = state.queue
     state = state.model_copy(update={"queue": tuple(rest)})
-    known_bad = tuple(past for past in state.releases if past.outcome == "bad")
     if reason := refusal(state, request):
-        answer = LockAnswer(granted=False, reason=reason, hold=state.hold, known_bad=known_bad)
+        answer = LockAnswer(granted=False, reason=reason, hold=state.hold)
         return note(state, f"refused {request.holder}: {reason}"), request, answer
     fencing = state.fencing + 1
     granted = state.model_copy(
@@ -77,7 +78,7 @@ def answer_next(
         granted=True,
         fencing=fencing,
         last_good=state.last_good,
-        known_bad=known_bad,
+        good=tuple(past for past in state.releases if past.outcome == "good")[-MAX_GOOD:],
         hold=state.hold,
     )
     return granted, request, answer

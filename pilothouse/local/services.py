@@ -24,7 +24,7 @@ from pilothouse.local.controlplane import (
 from pilothouse.local.detached import DetachedProcess
 from pilothouse.local.ports import LOOPBACK, free_ports
 from pilothouse.local.private_files import write_private
-from pilothouse.local.processes import LocalProcess, ManagedProcess
+from pilothouse.local.processes import LocalProcess, ManagedProcess, Probe
 from pilothouse.local.temporal_server import TemporalServer
 from pilothouse.models import names
 
@@ -73,6 +73,7 @@ class LocalServices:
         self._detached = detached
         self._progress = progress
         self._running: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._ready: dict[str, tuple[LocalProcess, Probe]] = {}
         self.addresses = Addresses("", "", "", "")
 
     @property
@@ -144,6 +145,21 @@ class LocalServices:
             credentials["PILOTHOUSE_CONTEXT"] = context
         await self._start_worker("worker-cluster", (names.CLUSTER_QUEUE,), credentials)
 
+    async def restart(self, name: str) -> None:
+        """Start one of our own programs again after it ended, and wait until it is ready.
+
+        Args:
+            name: `git`, `bridge`, `worker`, `worker-cluster` or `nodes`.
+        """
+        process, ready = self._ready[name]
+        await process.start()
+        await process.wait_until_ready(ready, timeout_seconds=READY_SECONDS)
+
+    def pid(self, name: str) -> int | None:
+        """The process id of one of our own programs while it runs."""
+        process, _ = self._ready[name]
+        return process.pid if process.running else None
+
     async def stop(self) -> None:
         """Stop everything that was started, the last first. Idempotent."""
         while self._running:
@@ -169,16 +185,14 @@ class LocalServices:
             *("--directory", str(self.repositories_dir), "--port", str(port)),
             *("--webhook-url", self.addresses.webhooks, "--webhook-secret-file", str(secret)),
         ]
-        git = await self._start("git", "pilothouse.local.git_server", arguments)
-        await git.wait_until_ready(_listening(port), timeout_seconds=READY_SECONDS)
+        await self._start("git", "pilothouse.local.git_server", arguments, _listening(port))
 
     async def _start_bridge(self, port: int, secret: Path) -> None:
         arguments = [
             *("bridge", "--port", str(port), "--webhook-secret-file", str(secret)),
             *("--repositories", str(self._directory / "repositories.json")),
         ]
-        bridge = await self._start("bridge", "pilothouse.cli.main", arguments)
-        await bridge.wait_until_ready(_listening(port), timeout_seconds=READY_SECONDS)
+        await self._start("bridge", "pilothouse.cli.main", arguments, _listening(port))
 
     async def _start_nodes(self, plane: ControlPlane) -> None:
         arguments = [
@@ -186,34 +200,32 @@ class LocalServices:
             *("--certificate", str(plane.pki.certificate("kubelet"))),
             *("--key", str(plane.pki.key("kubelet"))),
         ]
-        nodes = await self._start("nodes", "pilothouse.local.nodes", arguments)
-        await nodes.wait_until_ready(
-            _wrote(nodes, "simulated nodes are ready"), timeout_seconds=READY_SECONDS
-        )
+        await self._start("nodes", "pilothouse.local.nodes", arguments, "simulated nodes are ready")
 
     async def _start_worker(
         self, name: str, queues: Sequence[str], credentials: Mapping[str, str] | None = None
     ) -> None:
         arguments = [part for queue in queues for part in ("--queue", queue)]
-        worker = await self._start(name, "worker", arguments, credentials)
-        await worker.wait_until_ready(_wrote(worker, "serving"), timeout_seconds=READY_SECONDS)
+        await self._start(name, "worker", arguments, "serving", credentials)
 
     async def _start(
         self,
         name: str,
         module: str,
         arguments: Sequence[str],
+        ready: Probe | str,
         credentials: Mapping[str, str] | None = None,
-    ) -> LocalProcess:
+    ) -> None:
+        """Start one of our own programs; it is ready by a probe, or once it wrote some words."""
         environment = inherited_environment(
             TEMPORAL_ADDRESS=self.addresses.temporal,
             PILOTHOUSE_DATA_DIR=str(self.data),
             **(credentials or {}),
         )
         process = self._process(name, [sys.executable, "-m", module, *arguments], environment)
-        await process.start()
         self._running.append((name, process.stop))
-        return process
+        self._ready[name] = (process, _wrote(process, ready) if isinstance(ready, str) else ready)
+        await self.restart(name)
 
     def _process(
         self, name: str, argv: Sequence[str], environment: Mapping[str, str]
@@ -242,7 +254,7 @@ class LocalServices:
         write_private(path, json.dumps(asdict(self.addresses), indent=2))
 
 
-def _listening(port: int) -> Callable[[], Awaitable[bool]]:
+def _listening(port: int) -> Probe:
     async def probe() -> bool:
         try:
             _, writer = await asyncio.open_connection(LOOPBACK, port)
@@ -255,7 +267,7 @@ def _listening(port: int) -> Callable[[], Awaitable[bool]]:
     return probe
 
 
-def _wrote(process: LocalProcess, words: str) -> Callable[[], Awaitable[bool]]:
+def _wrote(process: LocalProcess, words: str) -> Probe:
     async def probe() -> bool:
         return words in process.tail()
 

@@ -59,7 +59,8 @@ class LockAnswer(Contract):
     """Rises with each grant, for ever; the cluster refuses a writer with a lower one."""
     reason: str = ""
     last_good: Release | None = None
-    known_bad: tuple[Release, ...] = ()
+    good: tuple[Release, ...] = ()
+    """What was good here, at most the last ten, oldest first."""
     hold: Hold | None = None
 
 

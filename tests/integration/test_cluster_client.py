@@ -581,8 +581,10 @@ async def test_a_rollout_is_healthy_when_it_stays_so(
     beats: list[str] = []
     health = await deployer.wait_for_health(refs(wanted), namespace, timeout=60, beat=beats.append)
     assert (health.status, health.objects, health.diagnoses) == ("Healthy", 2, ())
-    assert health.seconds >= 1.0
     assert beats
+    again = await deployer.wait_for_health(refs(wanted), namespace, timeout=60, beat=beats.append)
+    # Healthy at the first look already; one look is never enough.
+    assert 1.0 <= again.seconds < 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from pilothouse.models import names
 from pilothouse.models.environment import EnvironmentState
 from pilothouse.models.findings import Finding
-from pilothouse.models.runs import DeploymentRequest, DeploymentResult
+from pilothouse.models.runs import (
+    DeploymentRequest,
+    DeploymentResult,
+    RollbackRequest,
+    RollbackResult,
+)
 
 Handle = WorkflowHandle[Any, Any]
 PATIENCE = 30
@@ -24,9 +29,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def start(client: Client, world: Any, rev: str, environment: str = "staging") -> Handle:
-    request = DeploymentRequest(
-        repository=world.repository, revision=rev, environment=environment
-    )
+    request = DeploymentRequest(repository=world.repository, revision=rev, environment=environment)
     return await client.start_workflow(
         names.DEPLOYMENT_WORKFLOW,
         request,
@@ -141,7 +144,9 @@ async def test_a_signal_nobody_knows_is_said_in_the_state(client, workers, rev) 
     await handle.signal("aprove", {"by": "lead"})
     await phase(handle, "approval")
     notices = (await handle.query(names.QUERY_STATE))["notices"]
-    assert notices == ["unknown signal 'aprove': this workflow understands approve, reject, supersede"]
+    assert notices == [
+        "unknown signal 'aprove': this workflow understands approve, reject, supersede"
+    ]
     await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
     assert (await handle.result()).outcome == "superseded"
 
@@ -170,9 +175,7 @@ async def test_a_broken_revision_is_rolled_back_through_git_and_held(client, wor
     assert state.last_good.revision == head
 
 
-async def test_a_known_bad_revision_is_refused_until_a_person_resumes(
-    client, workers, rev
-) -> None:
+async def test_a_known_bad_revision_is_refused_until_a_person_resumes(client, workers, rev) -> None:
     await deploy(client, workers, rev("good"))
     workers.heads["refs/heads/main"] = rev("bad")
     workers.broken.add(rev("bad"))
@@ -214,6 +217,29 @@ async def test_a_rollback_that_does_not_work_freezes_the_environment(client, wor
     state = await free(client, workers)
     assert state.hold.kind == "frozen"
     assert len([c for c in workers.published if c.commit.kind == "revert"]) == 1
+
+
+async def test_a_person_can_roll_back_what_passed_every_check(client, workers, rev) -> None:
+    for word in ("one", "two", "three"):
+        await deploy(client, workers, rev(word))
+    workers.heads["refs/heads/main"] = rev("three")
+    result = await client.execute_workflow(
+        names.ROLLBACK_WORKFLOW,
+        RollbackRequest(
+            repository=workers.repository,
+            environment="staging",
+            reason="latency doubled",
+            requested_by="lead",
+        ),
+        id=names.rollback_id(workers.repository.slug, "staging", "manual"),
+        task_queue=names.WORKFLOW_QUEUE,
+        result_type=RollbackResult,
+    )
+    assert (result.outcome, result.to_revision) == ("rolled_back", rev("two"))
+    assert workers.applied[-1].plan == workers.applied[1].plan
+    state = await free(client, workers)
+    assert {r.revision for r in state.releases if r.outcome == "bad"} == {rev("three")}
+    assert state.hold.reason.endswith("latency doubled")
 
 
 async def test_a_hold_refuses_deployments_and_says_why(client, workers, rev) -> None:

@@ -166,9 +166,7 @@ async def test_failing_tests_stop_the_run_before_any_deployment(client, workers,
     assert workers.applied == []
 
 
-async def test_a_newer_push_supersedes_a_run_that_waits_for_a_person(
-    client, workers, rev
-) -> None:
+async def test_a_newer_push_supersedes_a_run_that_waits_for_a_person(client, workers, rev) -> None:
     workers.heads[MAIN] = rev("a")
     repository = await event(client, workers)
     waiting = client.get_workflow_handle(

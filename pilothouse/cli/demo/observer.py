@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from pilothouse.models import names
@@ -30,9 +30,10 @@ class Observer:
         """Wait for a run's start and end."""
         workflow_id = names.pipeline_id(self._slug, event, revision)
         handle = self._client.get_workflow_handle(workflow_id, result_type=PipelineResult)
-        await _until(lambda: self._exists(handle), f"{workflow_id} to start")
+        await _until(lambda: self.exists(workflow_id), f"{workflow_id} to start")
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await handle.result()
+            result: PipelineResult = await handle.result()
+        return result
 
     async def question(self, revision: str, environment: str) -> str:
         """Wait until a deployment asks for a decision; returns the plan digest.
@@ -47,8 +48,8 @@ class Observer:
 
         async def asked() -> bool:
             nonlocal plan
-            if not await self._exists(deployment):
-                if await self._exists(run) and (await run.describe()).close_time is not None:
+            if not await self.exists(deployment.id):
+                if await self.exists(run.id) and (await run.describe()).close_time is not None:
                     result = PipelineResult.model_validate(await run.result())
                     raise TemporaryError(
                         "LocalServiceFailed", f"the run ended as {result.outcome}:\n{result.report}"
@@ -79,22 +80,27 @@ class Observer:
 
     async def look(self, repository: RepositoryRef, environment: str) -> MonitorResult:
         """Let the monitor look once, and return what it saw."""
-        return await self._client.execute_workflow(
+        result: MonitorResult = await self._client.execute_workflow(
             names.MONITOR_WORKFLOW,
             MonitorRequest(repository=repository, environment=environment),
             id=names.monitor_id(self._slug, environment, f"by-hand-{uuid4().hex[:8]}"),
             task_queue=names.WORKFLOW_QUEUE,
             result_type=MonitorResult,
         )
+        return result
 
     async def environment(self, environment: str) -> EnvironmentState:
         """What an environment remembers."""
         handle = self._client.get_workflow_handle(names.environment_id(self._slug, environment))
-        return await handle.query(names.QUERY_STATE, result_type=EnvironmentState)
+        state: EnvironmentState = await handle.query(
+            names.QUERY_STATE, result_type=EnvironmentState
+        )
+        return state
 
-    async def _exists(self, handle: WorkflowHandle[object, object]) -> bool:
+    async def exists(self, workflow_id: str) -> bool:
+        """Whether there is, or was, such a workflow."""
         try:
-            await handle.describe()
+            await self._client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False

@@ -10,6 +10,9 @@ from pydantic import SecretStr
 from pilothouse.clients.git.border import LOOPBACK_HOSTS
 from pilothouse.models.errors import PermanentError
 
+PROTOCOLS = frozenset({"https", "http", "ssh"})
+"""What Git may speak; plain http is for loopback, which the border checks."""
+
 # GitPython passes our own environment on, so whatever could change what Git does is set here and
 # not merely left out; an empty value means "none" to Git in each case.
 _VARIABLES = {
@@ -112,7 +115,8 @@ def network_environment(mirror: Path, url: str, credentials: Credentials) -> dic
     if secret is not None and parts.scheme in {"http", "https"}:
         header = f"Authorization: {secret.get_secret_value()}"
         more.append((f"http.{parts.scheme}://{parts.netloc}/.extraHeader", header))
-    return _environment(mirror, parts.scheme, more)
+    # From our list, never from the URL alone: this variable outranks every `protocol.*` setting.
+    return _environment(mirror, parts.scheme if parts.scheme in PROTOCOLS else "none", more)
 
 
 def _environment(

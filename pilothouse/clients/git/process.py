@@ -113,6 +113,7 @@ class GitProcess:
     ) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
+            self._watchdog.join()
         if self._process.poll() is None:
             self.end()
         self._complaint.result()

@@ -88,16 +88,12 @@ def load(
         What could be read, and all problems at once. Never raises for content.
     """
     text = decode(data, file, limits)
+    if placeholders and isinstance(text, str):
+        text = shield(text, file)
     if isinstance(text, Finding):
         return Loaded((), (text,))
-    findings: list[Finding] = []
-    if placeholders:
-        shielded = shield(text, file)
-        if isinstance(shielded, Finding):
-            return Loaded((), (shielded,))
-        text = shielded
     read = read_documents(text, file, limits)
-    findings += read.findings
+    findings = list(read.findings)
     manifests: list[LoadedManifest] = []
     for document in read.documents:
         for item in _expanded(document):

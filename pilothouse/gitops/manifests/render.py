@@ -157,14 +157,18 @@ def build(
     *,
     placeholders: bool = False,
 ) -> Loaded:
-    """Build one kustomization, and find for each object the place in Git where it comes from."""
+    """Build one kustomization, and find for each object the place in Git where it comes from.
+
+    If it cannot be built, the objects that would go in are returned beside the errors, so that
+    what is wrong with them can be told at the same time.
+    """
     inspection = inspect(files, folder)
     sources = _joined(
         load(files[path], path, placeholders=placeholders) for path in inspection.resources
     )
     findings = (*inspection.findings, *sources.findings)
     if findings:
-        return Loaded((), findings)
+        return Loaded(sources.manifests, findings)
     used = {path: files[path] for path in sorted(inspection.used)}
     if placeholders:
         used = {path: _shielded(data) for path, data in used.items()}
@@ -180,7 +184,7 @@ def build(
             message=f"Kustomize cannot build {folder or 'the root folder'}: {error}",
             fix="Correct the kustomization, or the file that the message names.",
         )
-        return Loaded((), (problem,))
+        return Loaded(sources.manifests, (problem,))
     return trace(output, sources.manifests, entry)
 
 

@@ -12,7 +12,13 @@ from pilothouse.models.findings import Finding
 from pilothouse.models.objects import ObjectRef
 
 _SELECTING_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-_GIVEN_CLUSTER_ROLES = frozenset({"admin", "cluster-admin", "edit", "view"})
+_GIVEN_ROLES = frozenset({
+    ("ClusterRole", "admin"),
+    ("ClusterRole", "cluster-admin"),
+    ("ClusterRole", "edit"),
+    ("ClusterRole", "view"),
+    ("Role", "extension-apiserver-authentication-reader"),
+})
 
 
 def check_references(
@@ -180,7 +186,7 @@ def _disruption_budget(manifest: LoadedManifest, objects: ObjectSet) -> Iterator
 def _binding(manifest: LoadedManifest, objects: ObjectSet) -> Iterator[Finding]:
     role = mapping(manifest.body.get("roleRef"))
     kind, name = text(role.get("kind")), text(role.get("name"))
-    given = kind == "ClusterRole" and (name in _GIVEN_CLUSTER_ROLES or name.startswith("system:"))
+    given = (kind, name) in _GIVEN_ROLES or name.startswith("system:")
     if kind and name and not given:
         ref = ObjectRef(
             api_version="rbac.authorization.k8s.io/v1",

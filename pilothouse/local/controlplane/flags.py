@@ -159,6 +159,10 @@ def _controller_manager(layout: Layout) -> tuple[str, ...]:
         "--allocate-node-cidrs=false",
         # A laptop sleeps; its nodes should not be declared dead when it wakes.
         "--node-monitor-grace-period=120s",
+        # Its own default of 20 requests a second is meant for a shared API server: with it, 100
+        # Deployments take 24 s to become available here, without 4 s.
+        "--kube-api-qps=300",
+        "--kube-api-burst=600",
         "--profiling=false",
     )
 

@@ -1,14 +1,15 @@
 """Asking our own servers on the loopback interface whether they serve."""
 
 import ssl
+from http import HTTPStatus
 from pathlib import Path
 
-import httpx2
+import aiohttp
 from pydantic import SecretStr
 
 from pilothouse.local.processes import Probe
 
-_TIMEOUT_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 
 
 def loopback_client(
@@ -16,7 +17,7 @@ def loopback_client(
     *,
     certificate: tuple[Path, Path] | None = None,
     token: SecretStr | None = None,
-) -> httpx2.AsyncClient:
+) -> aiohttp.ClientSession:
     """An HTTPS client that trusts one authority only, and goes through no proxy.
 
     Args:
@@ -28,19 +29,22 @@ def loopback_client(
     if certificate is not None:
         context.load_cert_chain(*certificate)
     headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
-    return httpx2.AsyncClient(
-        verify=context, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context),
+        headers=headers,
+        timeout=_TIMEOUT,
+        trust_env=False,
     )
 
 
-def answers(client: httpx2.AsyncClient, url: str) -> Probe:
+def answers(client: aiohttp.ClientSession, url: str) -> Probe:
     """A probe that is satisfied by status 200; a refused connection is "not yet"."""
 
     async def probe() -> bool:
         try:
-            response = await client.get(url)
-        except httpx2.TransportError:
+            async with client.get(url) as response:
+                return response.status == HTTPStatus.OK
+        except aiohttp.ClientError:
             return False
-        return response.status_code == httpx2.codes.OK
 
     return probe

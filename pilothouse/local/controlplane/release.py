@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
+import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from pilothouse.local.controlplane.programs import Progress, this_platform
@@ -20,6 +20,7 @@ _READ_SECONDS = 60.0
 _REPORT_SECONDS = 2.0
 _MAX_BYTES = 500_000_000
 _MAX_CHECKSUM_BYTES = 100_000
+_CHUNK_BYTES = 1 << 18
 
 
 class ReleaseUnavailable(Exception):
@@ -68,19 +69,23 @@ async def download(releases: Releases, folder: Path, progress: Progress) -> None
     """
     if this_platform() not in releases.platforms:
         raise ReleaseUnavailable(f"there is none for {this_platform()}")
-    timeout = httpx2.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS)
+    timeout = aiohttp.ClientTimeout(
+        total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=_READ_SECONDS
+    )
     # Without transparent decompression the checksum is of the bytes that were published.
     headers = {"Accept-Encoding": "identity"}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".release-") as scratch:
         draft = Path(scratch) / "programs"
         draft.mkdir()
-        client = httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=True)
-        async with client:
+        session = aiohttp.ClientSession(
+            timeout=timeout, headers=headers, auto_decompress=False, trust_env=True
+        )
+        async with session:
             for program in releases.kubernetes.programs:
-                await _fetch(client, releases.kubernetes, program, draft / program, progress)
+                await _fetch(session, releases.kubernetes, program, draft / program, progress)
             archive = Path(scratch) / "etcd.tar.gz"
-            await _fetch(client, releases.etcd, "etcd", archive, progress)
+            await _fetch(session, releases.etcd, "etcd", archive, progress)
         _extract(archive, "etcd", draft / "etcd")
         for path in draft.iterdir():
             path.chmod(0o755)
@@ -90,19 +95,18 @@ async def download(releases: Releases, folder: Path, progress: Progress) -> None
 
 
 async def _fetch(
-    client: httpx2.AsyncClient, origin: Origin, program: str, target: Path, progress: Progress
+    session: aiohttp.ClientSession, origin: Origin, program: str, target: Path, progress: Progress
 ) -> None:
     url = origin.locate(origin.url, program)
     host = urlsplit(url).hostname
     try:
-        answer = await client.get(origin.locate(origin.checksum_url, program))
-        answer.raise_for_status()
-        expected = _expected(answer.text[:_MAX_CHECKSUM_BYTES], url.rpartition("/")[2])
+        checksums = await _read(session, origin.locate(origin.checksum_url, program))
+        expected = _expected(checksums, url.rpartition("/")[2])
         label = f"downloading {program} {origin.version} from {host}"
-        found = await _save(client, url, target, label, progress)
-    except httpx2.HTTPStatusError as error:
-        raise ReleaseUnavailable(f"{host} answers {error.response.status_code}") from error
-    except httpx2.HTTPError as error:
+        found = await _save(session, url, target, label, progress)
+    except aiohttp.ClientResponseError as error:
+        raise ReleaseUnavailable(f"{host} answers {error.status}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
         raise ReleaseUnavailable(f"cannot reach {host} ({type(error).__name__})") from error
     if found != expected:
         raise PermanentError(
@@ -112,17 +116,27 @@ async def _fetch(
         )
 
 
+async def _read(session: aiohttp.ClientSession, url: str) -> str:
+    """Read a small file; of a larger one its beginning."""
+    data = bytearray()
+    async with session.get(url, raise_for_status=True) as answer:
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+            data += chunk
+            if len(data) > _MAX_CHECKSUM_BYTES:
+                break
+    return data.decode(errors="replace")
+
+
 async def _save(
-    client: httpx2.AsyncClient, url: str, target: Path, label: str, progress: Progress
+    session: aiohttp.ClientSession, url: str, target: Path, label: str, progress: Progress
 ) -> str:
     """Stream a URL into a file; returns its SHA-256 in hex."""
     digest, size, reported = hashlib.sha256(), 0, time.monotonic()
     progress(label)
-    async with client.stream("GET", url) as answer:
-        answer.raise_for_status()
-        total = int(answer.headers.get("Content-Length", 0))
+    async with session.get(url, raise_for_status=True) as answer:
+        total = answer.content_length or 0
         with target.open("wb") as file:
-            async for chunk in answer.aiter_raw():
+            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                 size += len(chunk)
                 if size > _MAX_BYTES:
                     raise PermanentError("LocalServiceFailed", f"{url} is larger than 500 MB")

@@ -7,6 +7,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import structlog
 from starlette.applications import Starlette
@@ -23,6 +24,8 @@ from pilothouse.local.git_server.repositories import Repositories
 SERVICES = frozenset({"git-upload-pack", "git-receive-pack"})
 EXCHANGE_SECONDS = 600.0
 """One push or fetch takes no longer; a client that stalls is left."""
+GIVE_UP_SECONDS = 5.0
+"""How long Git may take to clean up after a client that left; then it is ended."""
 _CHUNK = 64 * 1024
 _PROTOCOL = re.compile(r"version=[0-2]")
 _NO_CACHE = "no-cache, max-age=0, must-revalidate"
@@ -117,8 +120,10 @@ class _Exchange:
                 await _feed(process, _decoded(request))
                 await _answer(process, service, send)
         except (ClientDisconnect, zlib.error) as error:
-            # Git takes a push whole or not at all: ended here, it leaves nothing behind.
+            # Git takes a push whole or not at all. At the end of its input it also cleans up what
+            # it has so far; at a signal it does not.
             _log.info("git_server.request_broken", service=service, error=repr(error))
+            await _give_up(process)
         finally:
             await end_git(process)
             if service == "git-receive-pack":
@@ -137,6 +142,12 @@ async def _feed(process: asyncio.subprocess.Process, body: AsyncIterator[bytes])
     except (BrokenPipeError, ConnectionResetError):
         # Git has heard enough; what it thinks of it is in its answer.
         return
+
+
+async def _give_up(process: asyncio.subprocess.Process) -> None:
+    with suppress(TimeoutError):
+        # An empty input, and not none: only then is the pipe closed.
+        await asyncio.wait_for(process.communicate(b""), GIVE_UP_SECONDS)
 
 
 async def _answer(process: asyncio.subprocess.Process, service: str, send: Send) -> None:

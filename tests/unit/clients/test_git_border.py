@@ -263,9 +263,7 @@ def test_a_hostile_revision_is_refused_before_git_starts(
         lambda: mirrors.build_revert(
             repository, head=good, bad=revision, good=good, message="m", when=WHEN
         ),
-        lambda: mirrors.push(
-            repository, ref="refs/heads/main", revision=revision, expected=None
-        ),
+        lambda: mirrors.push(repository, ref="refs/heads/main", revision=revision, expected=None),
     ):
         with pytest.raises(PermanentError):
             attempt()
@@ -290,10 +288,12 @@ def assert_untouched(here: Path, started: list[object]) -> None:
 
 
 # The border above could have a hole. These go behind it, to Git itself with the same values.
-@pytest.mark.parametrize("url", [*COMMANDS, "file:///etc", "/etc", "ssh://-oProxyCommand=x/y"])
+@pytest.mark.parametrize(
+    "url",
+    [command for command in COMMANDS if "\0" not in command]  # which no argument can hold
+    + ["file:///etc", "/etc", "ssh://-oProxyCommand=x/y"],
+)
 def test_even_past_the_border_git_runs_nothing_for_a_hostile_url(url: str, here: Path) -> None:
-    if "\0" in url:
-        pytest.skip("the operating system has no such argument")
     mirror = Mirror(here, url, Credentials({}), timeout=5)
     mirror.prepare()
     for command in ("ls-remote", "fetch"):
@@ -323,9 +323,7 @@ def test_our_own_environment_does_not_change_what_git_does(
 ) -> None:
     monkeypatch.setenv(name, value.replace(CANARY, str(here / CANARY)))
     mirrors, repository = GitMirrors(here / "mirrors"), RepositoryRef(url=SAFE_URL)
-    made = mirrors.build_commit(
-        repository, base=None, changes={"a": b"1"}, message="m", when=WHEN
-    )
+    made = mirrors.build_commit(repository, base=None, changes={"a": b"1"}, message="m", when=WHEN)
     assert [file.data for file in mirrors.files(repository, made)] == [b"1"]
     assert not (here / CANARY).exists()
 

@@ -289,7 +289,7 @@ async def test_without_network_the_release_is_skipped_at_once_and_go_builds(
     assert time.monotonic() - started < 10
     assert found.source == "build"
     assert found.command("etcd")[0].endswith("/controlplane")
-    assert "official release: cannot reach 127.0.0.1 (ConnectError)" in lines
+    assert "official release: cannot reach 127.0.0.1 (ClientConnectorError)" in lines
     assert {path.name: path.read_bytes() for path in module.iterdir()} == before
     assert_only_whole_folders(tmp_path)
     build = next(

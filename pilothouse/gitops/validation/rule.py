@@ -1,0 +1,17 @@
+"""What is said about a rule."""
+
+from dataclasses import dataclass
+
+from pilothouse.models.findings import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. Its id is stable: people filter by it."""
+
+    id: str
+    severity: Severity
+    """The usual one; a missing object is an error once the cluster is known not to have it."""
+    title: str
+    why: str
+    fix: str
