@@ -10,7 +10,7 @@ from pilothouse.clients.sandbox import run_commands
 from pilothouse.clients.store import ContentStore
 from pilothouse.gitops.manifests.render import Kustomize, bundle, render
 from pilothouse.gitops.pipeline_file import parse_pipeline
-from pilothouse.gitops.validation.references import check_references
+from pilothouse.gitops.validation.checks import check
 from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.objects import RenderedBundle
@@ -57,8 +57,7 @@ class WorkspaceActivities:
         rendered = render(files, request.pipeline, request.environment, self._kustomize)
         findings = [
             *rendered.findings,
-            *self._schemas.check(rendered.manifests),
-            *check_references(rendered.manifests),
+            *check(rendered.manifests, self._schemas, loading=rendered.findings),
         ]
         summary = report(findings, len(rendered.manifests))
         if summary.verdict == "block":

@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from pilothouse.clients.kustomize import build_kustomization
@@ -18,7 +19,8 @@ from pilothouse.gitops.manifests.loader import (
     is_manifest_file,
     load,
 )
-from pilothouse.gitops.manifests.render import Kustomize, build, render
+from pilothouse.gitops.manifests.order import apply_order
+from pilothouse.gitops.manifests.render import Kustomize, build, bundle, render
 from pilothouse.gitops.pipeline_file import PIPELINE_FILE, parse_pipeline
 from pilothouse.gitops.validation.checks import check
 from pilothouse.gitops.validation.object_set import Exists, ObjectSet
@@ -26,7 +28,7 @@ from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.gitops.validation.units import Layout, layout_of, units_of
 from pilothouse.models.errors import PermanentError
 from pilothouse.models.findings import Finding, Severity, ValidationReport, report
-from pilothouse.models.objects import ObjectRef
+from pilothouse.models.objects import Bundle, ObjectRef, digest_of
 from pilothouse.models.pipeline import Pipeline
 
 _PIPELINE_KEY = re.compile(rb"^pipeline\s*:", re.MULTILINE)
@@ -85,13 +87,34 @@ class FolderFiles(Mapping[str, bytes]):
         return len(self._paths)
 
 
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds, and what is wrong with it."""
+
+    report: ValidationReport
+    """Every finding: nothing is left out."""
+    bundles: tuple[Bundle, ...]
+    """What would be applied, in apply order: one bundle for each environment of a pipeline file,
+    else one with an empty environment. Empty where something could not be loaded."""
+
+
 def validate_folder(
     path: Path,
     *,
     kubernetes_version: str = DEFAULT_VERSION,
     kustomize: Kustomize = build_kustomization,
 ) -> ValidationReport:
-    """Validate a folder or one file.
+    """Validate a folder or one file: the report of `read_folder`."""
+    return read_folder(path, kubernetes_version=kubernetes_version, kustomize=kustomize).report
+
+
+def read_folder(
+    path: Path,
+    *,
+    kubernetes_version: str = DEFAULT_VERSION,
+    kustomize: Kustomize = build_kustomization,
+) -> Folder:
+    """Load and validate a folder or one file.
 
     A folder with a pipeline file of ours is validated as it would be deployed, once for each
     environment. In any other folder each kustomization that no other one names is built; files
@@ -104,7 +127,7 @@ def validate_folder(
         kustomize: builds kustomizations.
 
     Returns:
-        All findings, each once, with paths below the folder.
+        The objects, and all findings, each once, with paths below the folder.
 
     Raises:
         PermanentError: `InvalidRequest`: the path does not exist, holds no YAML or JSON at all, or
@@ -117,7 +140,7 @@ def validate_folder(
         validation.pipeline(data)
     else:
         validation.layout(layout_of(files))
-    return validation.report()
+    return Folder(validation.report(), tuple(validation.bundles))
 
 
 def _open(path: Path) -> FolderFiles:
@@ -142,6 +165,7 @@ class _Validation:
         self._kustomize = kustomize
         self._findings: dict[tuple[str, str, int, str, str], Finding] = {}
         self._objects = 0
+        self.bundles: list[Bundle] = []
 
     def report(self) -> ValidationReport:
         """The sum of it."""
@@ -149,7 +173,7 @@ class _Validation:
             message = "nothing was checked: there is no Kubernetes object here"
             fix = "Name a folder of manifests."
             self._note("nothing-checked", "warning", "", message, fix)
-        return report(list(self._findings.values()), self._objects)
+        return report(list(self._findings.values()), self._objects, limit=None)
 
     def pipeline(self, data: bytes) -> None:
         """Each environment as it would be deployed."""
@@ -166,6 +190,7 @@ class _Validation:
         rendered = render(self._files, pipeline, environment, self._kustomize)
         self._add(rendered.findings)
         self._check(rendered.manifests, None, rendered.findings)
+        self.bundles.append(bundle(rendered, pipeline, environment))
 
     def layout(self, layout: Layout) -> None:
         """Builds, plain manifests, and a word about what is left out."""
@@ -190,6 +215,8 @@ class _Validation:
         for unit in units_of(plain):
             self._check(unit, exists)
         self._left_out(layout)
+        loose = [*plain, *(m for loaded in built for m in loaded.manifests)]
+        self.bundles.append(_unnamed(loose))
 
     def _left_out(self, layout: Layout) -> None:
         for chart in layout.charts:
@@ -217,6 +244,16 @@ class _Validation:
 
     def _note(self, rule: str, severity: Severity, file: str, message: str, fix: str) -> None:
         self._add([Finding(rule=rule, severity=severity, file=file, message=message, fix=fix)])
+
+
+def _unnamed(manifests: Iterable[LoadedManifest]) -> Bundle:
+    """The objects of a folder without environments."""
+    return Bundle(
+        environment="",
+        namespace="default",
+        policy=digest_of(b""),
+        manifests=apply_order(loaded.manifest for loaded in manifests),
+    )
 
 
 def _below(files: FolderFiles, folder: str) -> dict[str, bytes]:

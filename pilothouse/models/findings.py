@@ -50,13 +50,16 @@ MAX_FINDINGS = 100
 """A report travels through history: 100 findings stay below its 64 KiB."""
 
 
-def report(findings: list[Finding], objects: int) -> ValidationReport:
-    """Sum up, errors first, then by place; cut to `MAX_FINDINGS` and say so."""
+def report(
+    findings: list[Finding], objects: int, limit: int | None = MAX_FINDINGS
+) -> ValidationReport:
+    """Sum up, errors first, then by place; cut to `limit` and say how many are left out."""
     rank = {"error": 0, "warning": 1, "info": 2}
     ordered = sorted(findings, key=lambda f: (rank[f.severity], f.file, f.line, f.path, f.rule))
+    shown = ordered if limit is None else ordered[:limit]
     return ValidationReport(
         verdict=verdict_of(ordered),
         objects=objects,
-        findings=tuple(ordered[:MAX_FINDINGS]),
-        omitted=max(0, len(ordered) - MAX_FINDINGS),
+        findings=tuple(shown),
+        omitted=len(ordered) - len(shown),
     )

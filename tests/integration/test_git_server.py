@@ -466,8 +466,8 @@ async def test_a_mirror_with_many_packs_is_put_together_and_still_reads(
     packs = list((tmp_path / "reader").glob("*.git/objects/pack/*.pack"))
     assert len(packs) <= 2
     for revision in revisions:
-        files = await asyncio.to_thread(lambda r=revision: list(reader.files(forge.repository, r)))
-        assert len(files) == 1
+        files = await asyncio.to_thread(reader.files, forge.repository, revision)
+        assert len(await asyncio.to_thread(list, files)) == 1
 
 
 async def test_a_server_that_is_gone_is_tried_again_later(tmp_path: Path) -> None:
@@ -512,6 +512,7 @@ async def test_an_http_status_decides_whether_to_try_again(
         mirrors = GitMirrors(tmp_path / "mirrors", timeout=10)
         with pytest.raises((PermanentError, TemporaryError)) as failure:
             await asyncio.to_thread(mirrors.head, RepositoryRef(url=f"{url}/acme/shop.git"), MAIN)
+    assert isinstance(failure.value, PermanentError | TemporaryError)
     assert (type(failure.value), failure.value.type) == (error, wire_type)
 
 

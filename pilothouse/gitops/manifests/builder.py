@@ -101,7 +101,7 @@ class Builder:
         line = self._line(event)
         if frame is not None and isinstance(frame.value, dict):
             if frame.key is None:
-                self._non_string_key(event, "a list or mapping")
+                self._non_string_key(event, "a list or mapping; a template must be rendered first")
                 raise BoundBrokenError
             line = frame.key_line
         if mapping:

@@ -176,7 +176,7 @@ def test_the_environments_namespace_is_set_where_none_is_named() -> None:
 def test_other_namespaces_and_cluster_scoped_objects_need_leave() -> None:
     files = {
         "manifests/c.yaml": config("key: x", "name: c, namespace: elsewhere"),
-        "manifests/n.yaml": b"apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n",
+        "manifests/n.yaml": b"apiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n",
         "manifests/r.yaml": b"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
         b"metadata: {name: r}\n",
     }
