@@ -17,7 +17,7 @@ demo: $(STAMP)
 	@$(BIN)/pilothouse demo
 
 test: $(STAMP)
-	@$(BIN)/python -m tests.prepare
+	@$(BIN)/python -m pilothouse.local.controlplane
 	@$(BIN)/pytest -q $(TESTS)
 
 up: $(STAMP)

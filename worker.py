@@ -123,7 +123,11 @@ def main() -> None:
     parser.add_argument("--queue", action="append", choices=names.TASK_QUEUES, dest="queues")
     queues = parser.parse_args().queues or names.TASK_QUEUES
     settings = read_settings()
-    configure_logging(settings.log_level, json=settings.log_format == "json")
+    configure_logging(
+        settings.log_level,
+        json=settings.log_format == "json",
+        secrets=[secret.get_secret_value() for secret in settings.git_credentials.values()],
+    )
     asyncio.run(serve(settings, queues))
 
 

@@ -1,6 +1,7 @@
 """One revision into one environment: plan, gate, approve, lock, apply, health, record, recover."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NoReturn
 
 from temporalio import workflow
@@ -58,10 +59,14 @@ class DeploymentWorkflow:
         self._started = workflow.now()
         self._superseded = ""
         self._applying = False
+        self._deadline: datetime | None = None
         self._desk = ApprovalDesk()
         self._lock = EnvironmentLock(request.repository, request.environment, request.lease)
         self._result = DeploymentResult(
-            outcome="failed", environment=request.environment, revision=request.revision
+            outcome="failed",
+            environment=request.environment,
+            revision=request.revision,
+            deployment=workflow.info().workflow_id,
         )
 
     @workflow.run
@@ -104,11 +109,13 @@ class DeploymentWorkflow:
             return
         authors = prepared.snapshot.commit.people
         self._desk.open(plan.digest, policy, authors, workflow.now())
+        window = duration(policy.expires)
+        self._deadline = workflow.now() + window
         self._enter("approval")
         try:
             await workflow.wait_condition(
                 lambda: self._desk.decision is not None or bool(self._superseded),
-                timeout=duration(policy.expires),
+                timeout=window,
                 timeout_summary=f"until the approval expires ({policy.expires})",
             )
         except TimeoutError:
@@ -189,9 +196,7 @@ class DeploymentWorkflow:
         rollback = await recovery.roll_back(request, lease, why)
         self._update(rollback=rollback)
         worked = rollback.outcome == "rolled_back"
-        raise Ended("rolled_back" if worked else "failed", f"{why}; {rollback.message}")
-
-    # -- messages ---------------------------------------------------------------------------------
+        raise Ended("rolled_back" if worked else "failed", f"{why.rstrip('.')}; {rollback.message}")
 
     @workflow.signal(
         name=names.SIGNAL_APPROVE,
@@ -246,7 +251,7 @@ class DeploymentWorkflow:
         name=names.SIGNAL_LOCK_PROBED, description="The environment asks whether we still run."
     )
     def lock_probed(self, _key: LockKey) -> None:
-        """Nothing to do: that it could be delivered is the answer."""
+        """That it could be delivered is the answer."""
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
@@ -289,9 +294,7 @@ class DeploymentWorkflow:
         publish(phase="done", outcome=outcome)
 
     def _details(self) -> str:
-        return deployment_report(
-            workflow.info().workflow_id, self._phase, self._result, self._desk.notices
-        )
+        return deployment_report(self._phase, self._result, self._desk.notices, self._deadline)
 
     def _show(self) -> None:
         workflow.set_current_details(self._details())

@@ -237,9 +237,8 @@ class PipelineWorkflow:
         self._show()
 
     def _details(self) -> str:
-        return pipeline_report(
-            workflow.info().workflow_id, self._request, self._result, self._turn, self._notices
-        )
+        waits_in = self._run.waits_in if self._run is not None else ""
+        return pipeline_report(self._result, self._turn, waits_in, self._notices)
 
     def _show(self) -> None:
         workflow.set_current_details(self._details())

@@ -52,6 +52,7 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
         SnapshotRequest(repository=request.repository, revision=request.revision),
         summary=f"read {names.short(request.revision)} from Git",
     )
+    update(commit=snapshot.commit)
     pipeline = await _pipeline(snapshot)
     environment = pipeline.environments.get(request.environment)
     if environment is None:

@@ -224,6 +224,4 @@ class RollbackWorkflow:
     def _show(self, phase: str, result: RollbackResult | None = None) -> None:
         self._phase = phase
         self._result = result or self._result
-        workflow.set_current_details(
-            rollback_report(workflow.info().workflow_id, phase, self._request, self._result)
-        )
+        workflow.set_current_details(rollback_report(phase, self._request, self._result))

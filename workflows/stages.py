@@ -51,6 +51,11 @@ class Run:
     deployed: list[str] = field(default_factory=list)
     """Environments that took this revision."""
 
+    @property
+    def waits_in(self) -> str:
+        """The workflow whose page says what is waited for now; empty if it is this one's."""
+        return self.deploying.id if self.deploying is not None else ""
+
     async def supersede(self, claim: SupersedeClaim) -> None:
         """Stop before the next stage, and the deployment that runs now if it is not writing."""
         self.superseded = claim.by or "a newer revision"

@@ -10,6 +10,7 @@ import typer
 
 from pilothouse.cli.console import (
     ANSWER_IS_NO,
+    WRONG_USE,
     Output,
     clear_errors,
     fail,
@@ -124,7 +125,6 @@ def bridge(
 
     with clear_errors():
         settings = read_settings()
-        configure_logging(settings.log_level, json=settings.log_format == "json")
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         hosts = {"allowed_hosts": tuple(allowed_host)} if allowed_host else {}
         configuration = BridgeConfiguration.model_validate({
@@ -136,6 +136,11 @@ def bridge(
             "port": port,
             **hosts,
         })
+        if not configuration.repositories:
+            fail(f"{repositories} lists no repository", WRONG_USE)
+        configure_logging(
+            settings.log_level,
+            json=settings.log_format == "json",
+            secrets=[secret.get_secret_value() for secret in configuration.all_secrets()],
+        )
         asyncio.run(run_bridge(configuration))
-    if not configuration.repositories:
-        fail(f"{repositories} lists no repository", ANSWER_IS_NO)

@@ -70,7 +70,12 @@ class FolderFiles(Mapping[str, bytes]):
         if path not in self._paths:
             raise KeyError(path)
         # The file may have become a link or a pipe since it was listed.
-        descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            raise PermanentError(
+                "InvalidRequest", f"{self._root / path} cannot be read: {error.strerror}"
+            ) from error
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise KeyError(path)

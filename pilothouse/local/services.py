@@ -11,6 +11,7 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pilothouse.clients.settings import inherited_environment
@@ -29,6 +30,8 @@ from pilothouse.local.temporal_server import TemporalServer
 from pilothouse.models import names
 
 READY_SECONDS = 60.0
+TOKEN_LIFETIME = timedelta(days=30)
+"""As long as runs are remembered; each `pilothouse up` makes a new token."""
 FILES_QUEUES = (names.WORKFLOW_QUEUE, names.GIT_QUEUE, names.WORKSPACE_QUEUE)
 
 Progress = Callable[[str], None]
@@ -129,7 +132,7 @@ class LocalServices:
         for namespace in namespaces:
             await grant_environment(admin, namespace)
         deployer = self._directory / "deployer.kubeconfig"
-        await deployer_kubeconfig(admin, namespaces[0], deployer)
+        await deployer_kubeconfig(admin, namespaces[0], deployer, lifetime=TOKEN_LIFETIME)
         await self.start_cluster_worker(deployer)
         self.addresses = Addresses(**{
             **asdict(self.addresses),

@@ -55,7 +55,7 @@ class TemporalProgram(NamedTuple):
 
 
 async def find_temporal() -> TemporalProgram:
-    """Return the `temporal` beside this interpreter, or a recent one on PATH.
+    """Return a recent `temporal` on PATH, or the one beside this interpreter.
 
     Raises:
         PermanentError: `LocalServiceFailed`, there is none; says what to install.
@@ -228,9 +228,9 @@ async def _keep_runs(client: Client) -> None:
 def _candidates() -> list[Path]:
     beside = Path(sysconfig.get_path("scripts")) / "temporal"
     on_path = shutil.which("temporal")
-    found = [beside] if beside.is_file() else []
-    if on_path and Path(on_path) not in found:
-        found.append(Path(on_path))
+    found = [Path(on_path)] if on_path else []
+    if beside.is_file() and beside not in found:
+        found.append(beside)
     return found
 
 

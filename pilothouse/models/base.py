@@ -26,7 +26,8 @@ def explain(error: ValidationError) -> str:
     parts = []
     for detail in error.errors(include_input=False, include_url=False, include_context=False):
         where = ".".join(str(step) for step in detail["loc"])
-        parts.append(f"{where}: {detail['msg']}" if where else detail["msg"])
+        message = detail["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {message}" if where else message)
     return "; ".join(parts)
 
 

@@ -9,9 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 ErrorType = Literal[
-    "InvalidPipelineFile",
     "InvalidManifests",
-    "EmptyManifests",
     "RevisionNotFound",
     "RepositoryUnavailable",
     "RepositoryRefused",
@@ -24,10 +22,14 @@ ErrorType = Literal[
     "StoreMiss",
     "TestSandboxFailed",
     "InvalidRequest",
+    "DecisionRefused",
     "TemporalUnavailable",
     "LocalServiceFailed",
 ]
-"""The `type` of each ApplicationError that can reach a history. Documented in docs/reference."""
+"""The `type` of each ApplicationError that can reach a history or the sender of an update.
+
+Documented in docs/reference.
+"""
 
 
 class PermanentError(Exception):

@@ -8,18 +8,27 @@ from pydantic import AfterValidator, StringConstraints
 
 from pilothouse.models.base import Claim, Contract
 
-Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+_REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+def _full_commit_id(value: str) -> str:
+    if not _REVISION.fullmatch(value):
+        raise ValueError("expected a full commit id of 40 hexadecimal digits, no branch or tag")
+    return value
+
+
+Revision = Annotated[str, AfterValidator(_full_commit_id)]
 """A full commit id, 40 (SHA-1) or 64 (SHA-256) hexadecimal digits. Never a branch or a tag."""
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """The address of some bytes in the content store."""
 
-_REF = re.compile(r"^refs/(heads|tags|pull)/[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}$")
+_REF = re.compile(r"refs/(heads|tags|pull)/[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
 
 
 def _safe_ref(value: str) -> str:
     if (
-        not _REF.match(value)
+        not _REF.fullmatch(value)
         or ".." in value
         or value.endswith((".lock", "/", "."))
         or "//" in value
@@ -32,13 +41,21 @@ Ref = Annotated[str, AfterValidator(_safe_ref)]
 """A full ref name, `refs/heads/...`, `refs/tags/...` or `refs/pull/<number>/head`."""
 
 
+_URL = re.compile(r"[A-Za-z0-9:/@.\[\]_~-]+")
+_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9:.-]{0,252}")
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]+")
+
+
 def _safe_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https", "ssh"} or not parts.hostname:
         raise ValueError("expected an http, https or ssh URL of a Git repository")
     if parts.password or (parts.username and parts.scheme != "ssh"):
         raise ValueError("credentials do not belong in the URL: give them to the worker")
-    if parts.query or parts.fragment or not re.match(r"^/[A-Za-z0-9._~/-]+$", parts.path):
+    # urlsplit drops tabs and newlines before it splits, so the whole is looked at as well.
+    if not _URL.fullmatch(value) or not _HOST.fullmatch(parts.hostname):
+        raise ValueError("the URL holds characters that no repository's address needs")
+    if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
         raise ValueError("the URL's path may hold letters, digits, '.', '_', '~', '-' and '/' only")
     if ".." in parts.path:
         raise ValueError("the URL's path must not contain '..'")
@@ -53,9 +70,7 @@ class RepositoryRef(Contract):
 
     url: Annotated[str, AfterValidator(_safe_url)]
     """Clone URL, http(s) or ssh, without credentials."""
-    default_branch: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$")
-    ] = "main"
+    default_branch: BranchName = "main"
 
     @property
     def slug(self) -> str:

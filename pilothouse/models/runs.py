@@ -11,12 +11,11 @@ from pilothouse.models.environment import Decision, LockAnswer, Release
 from pilothouse.models.findings import ValidationReport
 from pilothouse.models.health import Diagnosis, DriftReport, HealthReport
 from pilothouse.models.objects import ApplyReport, Plan
-from pilothouse.models.repository import OwnCommit, RepositoryEvent, RepositoryRef, Revision
+from pilothouse.models.repository import Commit, OwnCommit, RepositoryEvent, RepositoryRef, Revision
 
 StageOutcome = Literal["passed", "failed", "blocked", "skipped", "superseded", "error"]
 DeploymentOutcome = Literal[
     "deployed",
-    "unchanged",
     "blocked",
     "rejected",
     "expired",
@@ -167,6 +166,9 @@ class DeploymentResult(Contract):
     outcome: DeploymentOutcome
     environment: str
     revision: Revision
+    deployment: str = ""
+    """Workflow id."""
+    commit: Commit | None = None
     message: str = ""
     seconds: float = 0.0
     validation: ValidationReport | None = None

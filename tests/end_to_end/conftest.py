@@ -48,9 +48,8 @@ class Project:
         return revision
 
     async def good(self) -> str:
-        """Push the good commit and approve it for production as a person would."""
-        revision = await self.push("Serve model v1.2.1", *GOOD)
-        return revision
+        """Push the good commit."""
+        return await self.push("Serve model v1.2.1", *GOOD)
 
     async def approve(self, revision: str) -> PipelineResult:
         plan = await self.see.question(revision, "production")

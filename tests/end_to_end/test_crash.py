@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from git import Repo
+from git import Blob, Repo
 from kubernetes.aio import client as kube
 from temporalio.api.enums.v1 import EventType
 
@@ -99,7 +99,7 @@ async def end_of(project: Any, results: list[Any], words: dict[str, str]) -> End
         trees=tuple(
             (item.path, item.hexsha)
             for item in main[0].tree.traverse()
-            if item.type == "blob" and item.path != "pipeline.yaml"
+            if isinstance(item, Blob) and item.path != "pipeline.yaml"
         ),
         status=tuple(
             _plain(str(commit.summary), own) for commit in bare.iter_commits("pilothouse/status")

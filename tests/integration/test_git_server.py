@@ -6,12 +6,14 @@ import hmac
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -251,18 +253,22 @@ async def test_a_server_that_gives_out_no_ids_is_asked_for_all_refs(
     server: GitServer, forge: Forge, tmp_path: Path
 ) -> None:
     first = await forge.seed()
-    hidden = forge.build(first, "pull request")
-    await forge.push(hidden, None, "refs/pull/7/head")
+    covered = forge.build(first, "covered")
+    await forge.push(covered, None, "refs/pull/7/head")
+    await forge.push(forge.build(covered, "tip"), covered, "refs/pull/7/head")
     config = server.create("acme/shop") / "config"
     config.write_text(
         config.read_text().replace("allowAnySHA1InWant = true", "allowAnySHA1InWant = false")
     )
+    other = GitMirrors(tmp_path / "elsewhere", timeout=20)
     # The newest protocol gives out any id whatever the configuration: so an older one is spoken.
-    other = Forge(server, tmp_path / "elsewhere")
     with v0_only(server) as url:
-        other.repository = RepositoryRef(url=url)
-        commit = await asyncio.to_thread(other.mirrors.commit, other.repository, hidden)
-    assert commit.subject == "pull request"
+        repository = RepositoryRef(url=url)
+        commit = await asyncio.to_thread(other.commit, repository, covered)
+        with pytest.raises(PermanentError) as refusal:
+            await asyncio.to_thread(other.commit, repository, "1" * 40)
+    assert commit.subject == "covered"
+    assert refusal.value.type == "RevisionNotFound"
 
 
 @contextmanager
@@ -380,6 +386,31 @@ async def test_a_deleted_or_damaged_mirror_is_fetched_again(forge: Forge, tmp_pa
         assert [file.data for file in files] == [b"first"]
         (pack,) = (tmp_path / "reader").glob("*.git/objects/pack/*.pack")
         pack.chmod(0o600)
+
+
+async def test_bytes_that_were_altered_on_disk_are_not_believed(
+    forge: Forge, tmp_path: Path
+) -> None:
+    first = await forge.seed()
+    reader = GitMirrors(tmp_path / "reader", timeout=20)
+    await asyncio.to_thread(reader.commit, forge.repository, first)
+    (mirror,) = (tmp_path / "reader").glob("*.git")
+    (pack,) = mirror.glob("objects/pack/*.pack")
+    packed = pack.read_bytes()
+    shutil.rmtree(pack.parent)
+    pack.parent.mkdir()
+    subprocess.run(  # noqa: ASYNC221 - a moment, and nothing else runs
+        ["git", "-C", str(mirror), "unpack-objects", "-q"],
+        input=packed,
+        env=git_environment(),
+        check=True,
+    )
+    blob = hashlib.sha1(b"blob 5\0first").hexdigest()
+    loose = mirror / "objects" / blob[:2] / blob[2:]
+    loose.chmod(0o600)
+    loose.write_bytes(zlib.compress(b"blob 5\0wrong"))
+    files = await asyncio.to_thread(reader.files, forge.repository, first)
+    assert [file.data for file in await asyncio.to_thread(list, files)] == [b"first"]
 
 
 async def test_a_lock_left_by_a_killed_git_does_not_stop_us(forge: Forge, tmp_path: Path) -> None:
@@ -514,6 +545,27 @@ async def test_an_http_status_decides_whether_to_try_again(
             await asyncio.to_thread(mirrors.head, RepositoryRef(url=f"{url}/acme/shop.git"), MAIN)
     assert isinstance(failure.value, PermanentError | TemporaryError)
     assert (type(failure.value), failure.value.type) == (error, wire_type)
+
+
+async def test_no_program_is_asked_for_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "askpass"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path / 'CANARY'}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("GIT_ASKPASS", str(script))
+    monkeypatch.setenv("SSH_ASKPASS", str(script))
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(401)
+        request.send_header("WWW-Authenticate", 'Basic realm="x"')
+        request.end_headers()
+
+    with http_server(answer) as url:
+        mirrors = GitMirrors(tmp_path / "mirrors", timeout=10)
+        with pytest.raises(PermanentError, match="check the credential"):
+            await asyncio.to_thread(mirrors.head, RepositoryRef(url=f"{url}/a/b.git"), MAIN)
+    assert not (tmp_path / "CANARY").exists()
 
 
 async def test_a_redirect_is_not_followed_and_takes_no_credential_along(tmp_path: Path) -> None:
@@ -677,16 +729,23 @@ async def test_webhooks_that_wait_survive_a_restart_and_never_hold_up_a_push(
         await forge.push(revision, None)
         assert time.monotonic() - started < 2
         await eventually(lambda: server.delivery_log.exists())
+        second = forge.build(revision, "second")
+        await forge.push(second, revision)
         port = server.port
     assert receiver.got == []
     async with GitServer(
         served, port=port, webhook_url=receiver.url, webhook_secret=SECRET
     ) as server:
-        (delivery,) = (await receiver.wait_for(1))[:1]
-        assert delivery.payload["after"] == revision
-        assert await forge.head() == revision
+        told = await receiver.wait_for(2)
+        assert [each.payload["after"] for each in told] == [revision, second]
+        assert await forge.head() == second
     log = [json.loads(line) for line in server.delivery_log.read_text().splitlines()]
-    assert {line["delivery"] for line in log} == {delivery.headers["X-GitHub-Delivery"]}
+    # Tried before the restart and after it, and the same to whoever receives it twice.
+    ids = [each.headers["X-GitHub-Delivery"] for each in told]
+    assert [line["delivery"] for line in log if line["status"] == 202] == ids
+    assert log[0]["delivery"] == ids[0]
+    assert log[0]["status"] == 0
+    assert not any((served / ".deliveries" / "pending").iterdir())
 
 
 async def test_a_push_that_is_killed_changes_nothing_and_can_be_repeated(

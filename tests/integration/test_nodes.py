@@ -262,6 +262,65 @@ async def test_a_stateful_set_gets_volumes_and_they_go_with_their_claims(
     await eventually(exists, lambda there: not there, "the volume gone")
 
 
+def addresses_in(document: dict[str, Any]) -> list[str]:
+    entries = document["status"].get("loadBalancer", {}).get("ingress", [])
+    return [entry["ip"] for entry in entries]
+
+
+def balanced(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}], **spec},
+    }
+
+
+async def test_load_balancers_get_an_address_of_their_own_and_an_event_says_it_is_simulated(
+    api: ClusterApi, namespace: str
+) -> None:
+    where = path("api", "v1", "namespaces", namespace, "services")
+    for name in ("web", "admin"):
+        await api.create(where, balanced(name))
+
+    async def look() -> list[str]:
+        listed = await api.get(where)
+        return [address for item in listed["items"] for address in addresses_in(item)]
+
+    seen = await eventually(look, lambda addresses: len(addresses) == 2, "two addresses")
+    assert len(set(seen)) == 2
+    assert all(address.startswith("203.0.113.") for address in seen)
+    events = await eventually(lambda: events_about(api, namespace, "web"), len, "an event")
+    assert events[0]["involvedObject"]["kind"] == "Service"
+    assert events[0]["message"].startswith("Simulated load balancer: 203.0.113.")
+
+
+async def test_a_service_that_becomes_a_load_balancer_gets_an_address_and_loses_it_again(
+    api: ClusterApi, namespace: str
+) -> None:
+    where = path("api", "v1", "namespaces", namespace, "services")
+    await api.create(where, balanced("web", type="ClusterIP"))
+    await api.create(where, balanced("foreign", loadBalancerClass="example.com/nlb"))
+
+    await api.patch(f"{where}/web", {"spec": {"type": "LoadBalancer"}})
+    await eventually(lambda: api.get(f"{where}/web"), addresses_in, "an address")
+    changed = await api.patch(f"{where}/web", {"spec": {"type": "ClusterIP"}})
+
+    assert not addresses_in(changed)
+    # Created before `web` got its own, so the simulator has seen it and left it alone.
+    assert not addresses_in(await api.get(f"{where}/foreign"))
+
+
+async def test_an_ingress_gets_the_address_of_the_one_controller(
+    api: ClusterApi, namespace: str
+) -> None:
+    where = path("apis", "networking.k8s.io", "v1", "namespaces", namespace, "ingresses")
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    spec = {"ingressClassName": "nginx", "defaultBackend": backend}
+    await api.create(where, {"metadata": {"name": "web"}, "spec": spec})
+
+    found = await eventually(lambda: api.get(f"{where}/web"), addresses_in, "an address")
+    assert addresses_in(found) == ["203.0.113.1"]
+
+
 async def test_a_deleted_pod_is_gone_long_before_its_grace_is_over(
     api: ClusterApi, namespace: str
 ) -> None:

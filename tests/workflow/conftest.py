@@ -1,242 +1,18 @@
-"""A real Temporal dev server, our workflows, and activities that are scripted.
+"""One dev server for all workflow tests, and a world of its own for each."""
 
-The doubles stand at the border to the world: each activity has its own wire name and contracts, so
-the workflows cannot tell. What a test wants to happen is set on the `World`.
-"""
-
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from hashlib import sha1
-from pathlib import Path
-from sys import executable
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
-from pilothouse.models import names
-from pilothouse.models.findings import Finding, report
-from pilothouse.models.health import Diagnosis, Evidence, HealthReport
-from pilothouse.models.objects import (
-    ApplyReport,
-    ObjectChange,
-    ObjectRef,
-    Plan,
-    RenderedBundle,
-    digest_of,
-)
-from pilothouse.models.pipeline import Agent, Approval, Environment, Pipeline
-from pilothouse.models.repository import Commit, RepositoryRef, Snapshot
-from pilothouse.models.runs import CommandResult, TestReport
-from pilothouse.models.steps import (
-    ApplyRequest,
-    CommitRequest,
-    Head,
-    HeadRequest,
-    HealthRequest,
-    MonitorScheduleRequest,
-    ObserveRequest,
-    ObserveResult,
-    PipelineLoad,
-    PlanRequest,
-    ProposedCommit,
-    PublishRequest,
-    RenderRequest,
-    RenderResult,
-    SnapshotRequest,
-    TestRequest,
-)
-from workflows import WORKFLOWS
-
-DEPLOYMENT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="app", name="model-api")
-
-
-def revision(word: str) -> str:
-    """A commit id for a word."""
-    return sha1(word.encode()).hexdigest()
-
-
-@dataclass
-class World:
-    """What is true outside, and what was done to it."""
-
-    repository: RepositoryRef
-    pipeline: Pipeline
-    heads: dict[str, str] = field(default_factory=dict)
-    findings: dict[str, list[Finding]] = field(default_factory=dict)
-    """revision -> what validation finds."""
-    broken: set[str] = field(default_factory=set)
-    """Revisions that do not become healthy."""
-    contents: dict[str, str] = field(default_factory=dict)
-    """revision -> what it deploys, where that is not the revision itself (a revert)."""
-    tests_pass: bool = True
-    unreachable: bool = False
-    pipeline_findings: tuple[Finding, ...] = ()
-    authors: dict[str, str] = field(default_factory=dict)
-    unchanged: bool = False
-    branch_moves: int = 0
-    """How many pushes find that the branch moved."""
-    writing: asyncio.Event | None = None
-    """If set, an apply waits for it."""
-    applied: list[ApplyRequest] = field(default_factory=list)
-    published: list[PublishRequest] = field(default_factory=list)
-    schedules: list[MonitorScheduleRequest] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-
-    def content(self, rev: str) -> str:
-        """The digest of what a revision deploys."""
-        return digest_of(self.contents.get(rev, rev).encode())
-
-    @activity.defn
-    async def read_head(self, request: HeadRequest) -> Head:
-        self.calls.append("read_head")
-        if self.unreachable:
-            raise ApplicationError("no route to the forge", type="RepositoryUnavailable")
-        return Head(revision=self.heads.get(request.ref, ""))
-
-    @activity.defn
-    async def take_snapshot(self, request: SnapshotRequest) -> Snapshot:
-        self.calls.append("take_snapshot")
-        if request.revision == revision("unknown"):
-            raise ApplicationError(
-                "the repository has no such revision", type="RevisionNotFound", non_retryable=True
-            )
-        author = self.authors.get(request.revision, "dev@example.org")
-        commit = Commit(
-            revision=request.revision,
-            author_name="Dev",
-            author_email=author,
-            committer_email=author,
-            committed_at="2026-01-01T00:00:00+00:00",
-            subject="change",
-        )
-        return Snapshot(commit=commit, tree=self.content(request.revision), files=3, bytes=100)
-
-    @activity.defn
-    async def load_pipeline(self, snapshot: Snapshot) -> PipelineLoad:
-        if self.pipeline_findings:
-            return PipelineLoad(findings=self.pipeline_findings)
-        return PipelineLoad(pipeline=self.pipeline)
-
-    @activity.defn
-    async def render_and_validate(self, request: RenderRequest) -> RenderResult:
-        self.calls.append("render_and_validate")
-        findings = self.findings.get(request.snapshot.revision, [])
-        summary = report(findings, 3)
-        if summary.verdict == "block":
-            return RenderResult(report=summary)
-        content = request.snapshot.tree
-        bundle = RenderedBundle(content=content, digest=self._plan(content), objects=3)
-        return RenderResult(bundle=bundle, report=summary)
-
-    def _plan(self, content: str) -> str:
-        return digest_of(b"plan of " + content.encode())
-
-    @activity.defn
-    async def run_tests(self, request: TestRequest) -> TestReport:
-        self.calls.append("run_tests")
-        code = 0 if self.tests_pass else 1
-        one = CommandResult(
-            command=request.commands[0], exit_code=code, seconds=0.1, output="said the test"
-        )
-        return TestReport(passed=self.tests_pass, commands=(one,))
-
-    @activity.defn
-    async def plan_deployment(self, request: PlanRequest) -> Plan:
-        self.calls.append("plan_deployment")
-        changes = () if self.unchanged else (ObjectChange(action="change", object=DEPLOYMENT),)
-        return Plan(
-            digest=self._plan(request.content),
-            revision=request.revision,
-            environment="staging",
-            counts={"change": len(changes), "unchanged": 3 - len(changes)},
-            changes=changes,
-        )
-
-    @activity.defn
-    async def apply_plan(self, request: ApplyRequest) -> ApplyReport:
-        self.calls.append("apply_plan")
-        if self.writing is not None:
-            activity.heartbeat("waiting")
-            await asyncio.wait_for(self.writing.wait(), 10)
-        self.applied.append(request)
-        return ApplyReport(ok=True, counts={"configured": 1, "unchanged": 2})
-
-    @activity.defn
-    async def await_health(self, request: HealthRequest) -> HealthReport:
-        self.calls.append("await_health")
-        if request.content in {self.content(rev) for rev in self.broken}:
-            diagnosis = Diagnosis(
-                object=DEPLOYMENT,
-                cause="crash_loop",
-                summary="container api exits with 1, restarted 3 times",
-                final=True,
-                evidence=(Evidence(kind="log", source="Pod/app/x/api", text="no model file"),),
-            )
-            return HealthReport(status="Degraded", objects=3, diagnoses=(diagnosis,), seconds=1)
-        return HealthReport(status="Healthy", objects=3, seconds=0.5)
-
-    @activity.defn
-    async def observe_environment(self, request: ObserveRequest) -> ObserveResult:
-        self.calls.append("observe_environment")
-        health = HealthReport(status="Healthy", objects=3)
-        last = self.applied[-1].revision if self.applied else ""
-        return ObserveResult(deployed=bool(self.applied), revision=last, health=health)
-
-    @activity.defn
-    async def propose_commit(self, request: CommitRequest) -> ProposedCommit:
-        self.calls.append("propose_commit")
-        base = self.heads.get(f"refs/heads/{request.branch}", "")
-        new = revision(f"{base}{request.message}{request.files}")
-        if request.kind == "revert":
-            self.contents[new] = self.contents.get(request.good, request.good)
-        return ProposedCommit(revision=new, base=base)
-
-    @activity.defn
-    async def publish_commit(self, request: PublishRequest) -> bool:
-        self.calls.append("publish_commit")
-        if self.branch_moves:
-            self.branch_moves -= 1
-            return False
-        self.published.append(request)
-        self.heads[f"refs/heads/{request.commit.branch}"] = request.proposed.revision
-        return True
-
-    @activity.defn
-    async def ensure_monitor_schedule(self, request: MonitorScheduleRequest) -> str:
-        self.schedules.append(request)
-        return "schedule"
+from tests.workflow.world import World, dev_server, revision, two_environments, working
 
 
 @pytest.fixture(scope="session")
-async def temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """One dev server for all workflow tests."""
-    env = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(executable).with_name("temporal")),
-        data_converter=pydantic_data_converter,
-        search_attributes=[
-            SearchAttributeKey.for_keyword(name) for name in names.SEARCH_ATTRIBUTES
-        ],
-        dev_server_extra_args=[
-            "--dynamic-config-value",
-            "history.transferProcessorMaxPollRPS=500",
-        ],
-        dev_server_log_level="error",
-    )
-    async with env:
-        yield env
-
-
-@pytest.fixture
-def client(temporal: WorkflowEnvironment) -> Client:
-    return temporal.client
+async def client() -> AsyncIterator[Client]:
+    async with dev_server() as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -248,56 +24,11 @@ def rev() -> Callable[[str], str]:
 @pytest.fixture
 def world() -> World:
     """Two environments, production behind an approval; a repository of its own for each test."""
-    agents = {
-        "validator": Agent(trigger="webhook.pull_request"),
-        "tester": Agent(trigger="status.validated", commands=("true",)),
-        "deployer": Agent(trigger="status.tests_passed"),
-        "monitor": Agent(trigger="cron.5min"),
-    }
-    environments = {
-        "staging": Environment(namespace="app-staging"),
-        "production": Environment(
-            namespace="app-production", after="staging", approval=Approval(required=True)
-        ),
-    }
-    return World(
-        repository=RepositoryRef(url=f"http://localhost:1/{uuid4().hex[:12]}.git"),
-        pipeline=Pipeline(agents=agents, environments=environments),
-    )
+    return two_environments(f"http://localhost:1/{uuid4().hex[:12]}.git")
 
 
 @pytest.fixture
 async def workers(client: Client, world: World) -> AsyncIterator[World]:
     """A worker on each queue, as in production, with the world's activities."""
-    served = {
-        names.WORKFLOW_QUEUE: [],
-        names.GIT_QUEUE: [
-            world.read_head,
-            world.take_snapshot,
-            world.propose_commit,
-            world.publish_commit,
-        ],
-        names.CLUSTER_QUEUE: [
-            world.plan_deployment,
-            world.apply_plan,
-            world.await_health,
-            world.observe_environment,
-        ],
-        names.WORKSPACE_QUEUE: [
-            world.load_pipeline,
-            world.render_and_validate,
-            world.run_tests,
-            world.ensure_monitor_schedule,
-        ],
-    }
-    running = [
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
-            activities=activities,
-        )
-        for queue, activities in served.items()
-    ]
-    async with running[0], running[1], running[2], running[3]:
+    async with working(client, world):
         yield world

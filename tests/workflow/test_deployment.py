@@ -16,8 +16,10 @@ from pilothouse.models.runs import (
     RollbackRequest,
     RollbackResult,
 )
+from tests.workflow.world import World
 
 Handle = WorkflowHandle[Any, Any]
+Rev = Callable[[str], str]
 PATIENCE = 30
 
 
@@ -28,7 +30,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def start(client: Client, world: Any, rev: str, environment: str = "staging") -> Handle:
+async def start(client: Client, world: World, rev: str, environment: str = "staging") -> Handle:
     request = DeploymentRequest(repository=world.repository, revision=rev, environment=environment)
     return await client.start_workflow(
         names.DEPLOYMENT_WORKFLOW,
@@ -39,15 +41,15 @@ async def start(client: Client, world: Any, rev: str, environment: str = "stagin
     )
 
 
-async def deploy(client: Client, world: Any, rev: str, env: str = "staging") -> DeploymentResult:
+async def deploy(client: Client, world: World, rev: str, env: str = "staging") -> Any:
     return await (await start(client, world, rev, env)).result()
 
 
-def environment_of(client: Client, world: Any, environment: str = "staging") -> Handle:
+def environment_of(client: Client, world: World, environment: str = "staging") -> Handle:
     return client.get_workflow_handle(names.environment_id(world.repository.slug, environment))
 
 
-async def ledger(client: Client, world: Any, environment: str = "staging") -> EnvironmentState:
+async def ledger(client: Client, world: World, environment: str = "staging") -> Any:
     return await environment_of(client, world, environment).query(
         names.QUERY_STATE, result_type=EnvironmentState
     )
@@ -55,12 +57,12 @@ async def ledger(client: Client, world: Any, environment: str = "staging") -> En
 
 async def phase(handle: Handle, wanted: str) -> None:
     async def look() -> bool:
-        return (await handle.query(names.QUERY_STATE))["phase"] == wanted
+        return bool((await handle.query(names.QUERY_STATE))["phase"] == wanted)
 
     await until(look)
 
 
-async def free(client: Client, world: Any) -> EnvironmentState:
+async def free(client: Client, world: World) -> Any:
     async def look() -> bool:
         return (await ledger(client, world)).holder is None
 
@@ -68,7 +70,9 @@ async def free(client: Client, world: Any) -> EnvironmentState:
     return await ledger(client, world)
 
 
-async def test_a_good_revision_is_deployed_and_remembered(client, workers, rev) -> None:
+async def test_a_good_revision_is_deployed_and_remembered(
+    client: Client, workers: World, rev: Rev
+) -> None:
     result = await deploy(client, workers, rev("a"))
     assert result.outcome == "deployed"
     assert workers.applied[0].fencing == 1
@@ -77,7 +81,9 @@ async def test_a_good_revision_is_deployed_and_remembered(client, workers, rev) 
     assert state.last_good.revision == rev("a")
 
 
-async def test_errors_in_validation_end_it_before_any_write(client, workers, rev) -> None:
+async def test_errors_in_validation_end_it_before_any_write(
+    client: Client, workers: World, rev: Rev
+) -> None:
     finding = Finding(rule="schema", severity="error", file="a.yaml", line=3, message="bad")
     workers.findings[rev("a")] = [finding]
     result = await deploy(client, workers, rev("a"))
@@ -86,7 +92,9 @@ async def test_errors_in_validation_end_it_before_any_write(client, workers, rev
     assert workers.applied == []
 
 
-async def test_an_approval_for_the_plan_lets_it_go_on(client, workers, rev) -> None:
+async def test_an_approval_for_the_plan_lets_it_go_on(
+    client: Client, workers: World, rev: Rev
+) -> None:
     handle = await start(client, workers, rev("a"), "production")
     await phase(handle, "approval")
     state = await handle.query(names.QUERY_STATE)
@@ -109,7 +117,7 @@ async def test_an_approval_for_the_plan_lets_it_go_on(client, workers, rev) -> N
     ],
 )
 async def test_a_claim_that_cannot_count_is_refused_and_said(
-    client, workers, rev, claim, said
+    client: Client, workers: World, rev: Rev, claim: Any, said: str
 ) -> None:
     handle = await start(client, workers, rev("a"), "production")
     await phase(handle, "approval")
@@ -129,7 +137,7 @@ async def test_a_claim_that_cannot_count_is_refused_and_said(
 
 
 async def test_an_update_that_cannot_count_is_answered_with_the_reason(
-    client, workers, rev
+    client: Client, workers: World, rev: Rev
 ) -> None:
     handle = await start(client, workers, rev("a"), "production")
     await phase(handle, "approval")
@@ -139,7 +147,9 @@ async def test_an_update_that_cannot_count_is_answered_with_the_reason(
     await handle.cancel()
 
 
-async def test_a_signal_nobody_knows_is_said_in_the_state(client, workers, rev) -> None:
+async def test_a_signal_nobody_knows_is_said_in_the_state(
+    client: Client, workers: World, rev: Rev
+) -> None:
     handle = await start(client, workers, rev("a"), "production")
     await handle.signal("aprove", {"by": "lead"})
     await phase(handle, "approval")
@@ -151,13 +161,17 @@ async def test_a_signal_nobody_knows_is_said_in_the_state(client, workers, rev) 
     assert (await handle.result()).outcome == "superseded"
 
 
-async def test_nothing_to_change_needs_no_approval(client, workers, rev) -> None:
+async def test_nothing_to_change_needs_no_approval(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.unchanged = True
     result = await deploy(client, workers, rev("a"), "production")
     assert result.outcome == "deployed"
 
 
-async def test_a_broken_revision_is_rolled_back_through_git_and_held(client, workers, rev) -> None:
+async def test_a_broken_revision_is_rolled_back_through_git_and_held(
+    client: Client, workers: World, rev: Rev
+) -> None:
     await deploy(client, workers, rev("good"))
     workers.heads["refs/heads/main"] = rev("bad")
     workers.broken.add(rev("bad"))
@@ -175,7 +189,9 @@ async def test_a_broken_revision_is_rolled_back_through_git_and_held(client, wor
     assert state.last_good.revision == head
 
 
-async def test_a_known_bad_revision_is_refused_until_a_person_resumes(client, workers, rev) -> None:
+async def test_a_known_bad_revision_is_refused_until_a_person_resumes(
+    client: Client, workers: World, rev: Rev
+) -> None:
     await deploy(client, workers, rev("good"))
     workers.heads["refs/heads/main"] = rev("bad")
     workers.broken.add(rev("bad"))
@@ -190,7 +206,9 @@ async def test_a_known_bad_revision_is_refused_until_a_person_resumes(client, wo
     assert (await deploy(client, workers, rev("bad"))).outcome == "deployed"
 
 
-async def test_a_newer_good_revision_lifts_a_rollbacks_hold(client, workers, rev) -> None:
+async def test_a_newer_good_revision_lifts_a_rollbacks_hold(
+    client: Client, workers: World, rev: Rev
+) -> None:
     await deploy(client, workers, rev("good"))
     workers.heads["refs/heads/main"] = rev("bad")
     workers.broken.add(rev("bad"))
@@ -199,7 +217,9 @@ async def test_a_newer_good_revision_lifts_a_rollbacks_hold(client, workers, rev
     assert (await free(client, workers)).hold is None
 
 
-async def test_without_anything_good_before_it_holds_and_says_so(client, workers, rev) -> None:
+async def test_without_anything_good_before_it_holds_and_says_so(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.broken.add(rev("bad"))
     result = await deploy(client, workers, rev("bad"))
     assert result.outcome == "failed"
@@ -208,7 +228,9 @@ async def test_without_anything_good_before_it_holds_and_says_so(client, workers
     assert workers.published == []
 
 
-async def test_a_rollback_that_does_not_work_freezes_the_environment(client, workers, rev) -> None:
+async def test_a_rollback_that_does_not_work_freezes_the_environment(
+    client: Client, workers: World, rev: Rev
+) -> None:
     await deploy(client, workers, rev("good"))
     workers.heads["refs/heads/main"] = rev("bad")
     workers.broken |= {rev("bad"), rev("good")}
@@ -219,7 +241,9 @@ async def test_a_rollback_that_does_not_work_freezes_the_environment(client, wor
     assert len([c for c in workers.published if c.commit.kind == "revert"]) == 1
 
 
-async def test_a_person_can_roll_back_what_passed_every_check(client, workers, rev) -> None:
+async def test_a_person_can_roll_back_what_passed_every_check(
+    client: Client, workers: World, rev: Rev
+) -> None:
     for word in ("one", "two", "three"):
         await deploy(client, workers, rev(word))
     workers.heads["refs/heads/main"] = rev("three")
@@ -242,7 +266,9 @@ async def test_a_person_can_roll_back_what_passed_every_check(client, workers, r
     assert state.hold.reason.endswith("latency doubled")
 
 
-async def test_a_hold_refuses_deployments_and_says_why(client, workers, rev) -> None:
+async def test_a_hold_refuses_deployments_and_says_why(
+    client: Client, workers: World, rev: Rev
+) -> None:
     await deploy(client, workers, rev("a"))
     await environment_of(client, workers).signal(
         names.SIGNAL_HOLD, {"by": "lead", "reason": "audit week"}
@@ -252,7 +278,9 @@ async def test_a_hold_refuses_deployments_and_says_why(client, workers, rev) -> 
     assert "audit week" in result.message
 
 
-async def test_one_deployment_after_the_other_with_rising_numbers(client, workers, rev) -> None:
+async def test_one_deployment_after_the_other_with_rising_numbers(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.writing = asyncio.Event()
     first = await start(client, workers, rev("a"))
     await phase(first, "applying")
@@ -268,7 +296,9 @@ async def test_one_deployment_after_the_other_with_rising_numbers(client, worker
     assert [(a.revision, a.fencing) for a in workers.applied] == [(rev("a"), 1), (rev("b"), 2)]
 
 
-async def test_a_terminated_holder_gives_the_lock_to_the_next(client, workers, rev) -> None:
+async def test_a_terminated_holder_gives_the_lock_to_the_next(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.writing = asyncio.Event()
     first = await start(client, workers, rev("a"))
     await phase(first, "applying")
@@ -281,7 +311,9 @@ async def test_a_terminated_holder_gives_the_lock_to_the_next(client, workers, r
     assert workers.applied[-1].fencing == 2
 
 
-async def test_superseding_comes_too_late_once_it_writes(client, workers, rev) -> None:
+async def test_superseding_comes_too_late_once_it_writes(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.writing = asyncio.Event()
     handle = await start(client, workers, rev("a"))
     await phase(handle, "applying")
@@ -290,7 +322,9 @@ async def test_superseding_comes_too_late_once_it_writes(client, workers, rev) -
     assert (await handle.result()).outcome == "deployed"
 
 
-async def test_a_cancelled_deployment_releases_the_lock(client, workers, rev) -> None:
+async def test_a_cancelled_deployment_releases_the_lock(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.writing = asyncio.Event()
     handle = await start(client, workers, rev("a"))
     await phase(handle, "applying")
@@ -300,12 +334,16 @@ async def test_a_cancelled_deployment_releases_the_lock(client, workers, rev) ->
     assert state.holder is None
 
 
-async def test_an_unknown_environment_is_said_with_those_that_exist(client, workers, rev) -> None:
+async def test_an_unknown_environment_is_said_with_those_that_exist(
+    client: Client, workers: World, rev: Rev
+) -> None:
     result = await deploy(client, workers, rev("a"), "stagging")
     assert result.outcome == "blocked"
     assert "'stagging' (it has: staging, production)" in result.message
 
 
-async def test_an_unknown_revision_ends_with_gits_words(client, workers, rev) -> None:
+async def test_an_unknown_revision_ends_with_gits_words(
+    client: Client, workers: World, rev: Rev
+) -> None:
     result = await deploy(client, workers, rev("unknown"))
     assert (result.outcome, result.message) == ("failed", "the repository has no such revision")

@@ -16,8 +16,10 @@ from pilothouse.models.runs import (
     RepositoryRequest,
     RepositoryState,
 )
+from tests.workflow.world import World
 
 Handle = WorkflowHandle[Any, Any]
+Rev = Callable[[str], str]
 MAIN = "refs/heads/main"
 
 
@@ -27,7 +29,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def run(client: Client, world: Any, rev: str, event: str = "manual") -> PipelineResult:
+async def run(client: Client, world: World, rev: str, event: str = "manual") -> Any:
     request = PipelineRequest(repository=world.repository, revision=rev, event=event)
     return await client.execute_workflow(
         names.PIPELINE_WORKFLOW,
@@ -38,7 +40,7 @@ async def run(client: Client, world: Any, rev: str, event: str = "manual") -> Pi
     )
 
 
-async def event(client: Client, world: Any, **fields: Any) -> Handle:
+async def event(client: Client, world: World, **fields: Any) -> Handle:
     return await client.start_workflow(
         names.REPOSITORY_WORKFLOW,
         RepositoryRequest(repository=world.repository),
@@ -49,11 +51,11 @@ async def event(client: Client, world: Any, **fields: Any) -> Handle:
     )
 
 
-async def state(handle: Handle) -> RepositoryState:
+async def state(handle: Handle) -> Any:
     return await handle.query(names.QUERY_STATE, result_type=RepositoryState)
 
 
-async def ended(client: Client, world: Any, rev: str, kind: str = "push") -> PipelineResult:
+async def ended(client: Client, world: World, rev: str, kind: str = "push") -> Any:
     """The result of a run that may not have been started yet."""
     handle = client.get_workflow_handle(
         names.pipeline_id(world.repository.slug, kind, rev), result_type=PipelineResult
@@ -71,7 +73,7 @@ async def exists(handle: Handle) -> bool:
     return True
 
 
-async def finished(handle: Handle, count: int) -> RepositoryState:
+async def finished(handle: Handle, count: int) -> Any:
     async def look() -> bool:
         runs = (await state(handle)).runs
         return len(runs) == count and all(run.outcome != "running" for run in runs)
@@ -80,7 +82,7 @@ async def finished(handle: Handle, count: int) -> RepositoryState:
     return await state(handle)
 
 
-async def approve(client: Client, world: Any, rev: str) -> None:
+async def approve(client: Client, world: World, rev: str) -> None:
     handle = client.get_workflow_handle(
         names.deployment_id(world.repository.slug, "production", rev)
     )
@@ -98,7 +100,9 @@ async def approve(client: Client, world: Any, rev: str) -> None:
     await handle.signal(names.SIGNAL_APPROVE, {"by": "lead@example.org", "plan": plan})
 
 
-async def test_a_push_goes_through_every_stage_to_production(client, workers, rev) -> None:
+async def test_a_push_goes_through_every_stage_to_production(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.heads[MAIN] = rev("a")
     repository = await event(client, workers)
     await approve(client, workers, rev("a"))
@@ -119,7 +123,7 @@ async def test_a_push_goes_through_every_stage_to_production(client, workers, re
 
 
 async def test_a_pull_request_is_validated_and_never_touches_the_cluster(
-    client, workers, rev
+    client: Client, workers: World, rev: Rev
 ) -> None:
     workers.heads |= {MAIN: rev("base"), "refs/pull/7/head": rev("a")}
     workers.findings[rev("a")] = [
@@ -132,7 +136,7 @@ async def test_a_pull_request_is_validated_and_never_touches_the_cluster(
 
 
 async def test_a_passing_pull_request_runs_no_code_and_deploys_nothing(
-    client, workers, rev
+    client: Client, workers: World, rev: Rev
 ) -> None:
     workers.heads[MAIN] = rev("base")
     result = await run(client, workers, rev("a"), "pull-7")
@@ -143,7 +147,9 @@ async def test_a_passing_pull_request_runs_no_code_and_deploys_nothing(
     assert not {"plan_deployment", "apply_plan", "run_tests"} & set(workers.calls)
 
 
-async def test_the_same_commit_twice_starts_one_run(client, workers, rev) -> None:
+async def test_the_same_commit_twice_starts_one_run(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.tests_pass = False
     workers.heads[MAIN] = rev("a")
     repository = await event(client, workers, delivery="1")
@@ -158,7 +164,9 @@ async def test_the_same_commit_twice_starts_one_run(client, workers, rev) -> Non
     assert len((await finished(repository, 1)).runs) == 1
 
 
-async def test_failing_tests_stop_the_run_before_any_deployment(client, workers, rev) -> None:
+async def test_failing_tests_stop_the_run_before_any_deployment(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.tests_pass = False
     result = await run(client, workers, rev("a"))
     assert result.outcome == "failed"
@@ -166,7 +174,9 @@ async def test_failing_tests_stop_the_run_before_any_deployment(client, workers,
     assert workers.applied == []
 
 
-async def test_a_newer_push_supersedes_a_run_that_waits_for_a_person(client, workers, rev) -> None:
+async def test_a_newer_push_supersedes_a_run_that_waits_for_a_person(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.heads[MAIN] = rev("a")
     repository = await event(client, workers)
     waiting = client.get_workflow_handle(
@@ -190,7 +200,9 @@ async def test_a_newer_push_supersedes_a_run_that_waits_for_a_person(client, wor
     }
 
 
-async def test_a_rollback_reverts_git_and_the_revert_starts_no_run(client, workers, rev) -> None:
+async def test_a_rollback_reverts_git_and_the_revert_starts_no_run(
+    client: Client, workers: World, rev: Rev
+) -> None:
     del workers.pipeline.environments["production"]
     workers.heads[MAIN] = rev("good")
     repository = await event(client, workers)
@@ -212,7 +224,9 @@ async def test_a_rollback_reverts_git_and_the_revert_starts_no_run(client, worke
     assert len((await state(repository)).runs) == 2
 
 
-async def test_an_unreachable_repository_is_said_and_tried_again(client, workers, rev) -> None:
+async def test_an_unreachable_repository_is_said_and_tried_again(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.unreachable = True
     workers.heads[MAIN] = rev("a")
     repository = await event(client, workers)
@@ -220,7 +234,9 @@ async def test_an_unreachable_repository_is_said_and_tried_again(client, workers
     await repository.terminate("seen enough")
 
 
-async def test_a_pipeline_file_with_errors_blocks_with_its_findings(client, workers, rev) -> None:
+async def test_a_pipeline_file_with_errors_blocks_with_its_findings(
+    client: Client, workers: World, rev: Rev
+) -> None:
     finding = Finding(
         rule="pipeline-file",
         severity="error",
@@ -237,7 +253,9 @@ async def test_a_pipeline_file_with_errors_blocks_with_its_findings(client, work
     assert "did you mean" in recorded
 
 
-async def test_the_status_commit_is_made_anew_when_the_branch_moves(client, workers, rev) -> None:
+async def test_the_status_commit_is_made_anew_when_the_branch_moves(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.tests_pass = False
     workers.branch_moves = 3
     result = await run(client, workers, rev("a"))
@@ -245,13 +263,17 @@ async def test_the_status_commit_is_made_anew_when_the_branch_moves(client, work
     assert workers.calls.count("publish_commit") == 4
 
 
-async def test_a_fifth_agent_is_added_by_configuration_only(client, workers, rev) -> None:
+async def test_a_fifth_agent_is_added_by_configuration_only(
+    client: Client, workers: World, rev: Rev
+) -> None:
     workers.pipeline.agents["licence"] = Agent(trigger="status.validated")
     workers.tests_pass = False
     result = await run(client, workers, rev("a"))
     assert ("licence", "skipped") in {(s.agent, s.outcome) for s in result.stages}
 
 
-async def test_an_unknown_revision_ends_as_an_error_with_gits_words(client, workers, rev) -> None:
+async def test_an_unknown_revision_ends_as_an_error_with_gits_words(
+    client: Client, workers: World, rev: Rev
+) -> None:
     result = await run(client, workers, rev("unknown"))
     assert (result.outcome, result.message) == ("error", "the repository has no such revision")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def values(path):
-    lines = Path(path).read_text().splitlines()
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
     pairs = (line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
     return {key.strip(): value.strip() for key, value in pairs}
 

@@ -35,12 +35,12 @@ class Observer:
             result: PipelineResult = await handle.result()
         return result
 
-    async def question(self, revision: str, environment: str) -> str:
+    async def question(self, revision: str, environment: str, event: str = "push") -> str:
         """Wait until a deployment asks for a decision; returns the plan digest.
 
         Ends early if the run ends without asking.
         """
-        run = self._client.get_workflow_handle(names.pipeline_id(self._slug, "push", revision))
+        run = self._client.get_workflow_handle(names.pipeline_id(self._slug, event, revision))
         deployment = self._client.get_workflow_handle(
             names.deployment_id(self._slug, environment, revision)
         )

@@ -62,6 +62,7 @@ class Mirror:
         self._url = url
         self._credentials = credentials
         self._timeout = timeout
+        self._seen: int | None = None
         self.scrubber = Scrubber(credentials.words())
 
     @property
@@ -80,17 +81,21 @@ class Mirror:
         Raises:
             TemporaryError: `RepositoryUnavailable`, somebody else holds the mirror for too long.
         """
-        if self._is_whole():
-            return
-        with self.locked():
-            if not self._is_whole():
-                self._discard()
-                self._make()
+        if not self._is_whole():
+            with self.locked():
+                if not self._is_whole():
+                    self._discard()
+                    self._make()
+        self._seen = self._inode()
 
     def discard(self) -> None:
-        """Throw the mirror away; `prepare` makes a new one."""
+        """Throw the mirror away; `prepare` makes a new one.
+
+        Not if another process has made a new one since our `prepare`: that one is not damaged.
+        """
         with self.locked():
-            self._discard()
+            if self._seen == self._inode():
+                self._discard()
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -176,6 +181,12 @@ class Mirror:
             )
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return False
+
+    def _inode(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _make(self) -> None:
         # No `git init`: it copies whatever template the machine's packager chose.

@@ -118,6 +118,7 @@ class GitMirrors:
             )
         done = 0
         for _ in range(2):
+            mirror.prepare()
             try:
                 for file in read_files(mirror, entries[done:], max_file_bytes=max_file_bytes):
                     done += 1

@@ -198,7 +198,8 @@ def folders_of(files: Mapping[str, bytes]) -> set[str]:
     """Every folder that holds a file, the root as an empty text."""
     folders = {""}
     for path in files:
-        while path := posixpath.dirname(path):
+        # The root of an absolute path is its own parent.
+        while (path := posixpath.dirname(path)) not in folders:
             folders.add(path)
     return folders
 

@@ -10,6 +10,7 @@ _SAID_BETTER = (
     ("did not find expected '-' indicator", "a list goes on here without '-'"),
     ("did not find expected ',' or ']'", "a list that began with '[' is not closed"),
     ("did not find expected ',' or '}'", "a mapping that began with '{' is not closed"),
+    ("did not find expected node content", "a value is missing, or '[' or '{' is not closed"),
     ("found unexpected end of stream", "a quoted text is not closed"),
     ("could not find expected ':'", "a key has no ':' after it"),
     ("found unexpected ':'", "a ':' stands where none is allowed"),

@@ -8,8 +8,9 @@ from pilothouse.models import names
 def signal_line(workflow_id: str, signal: str, claim: dict[str, str]) -> str:
     """A `temporal workflow signal` line; the values are ours or placeholders, never quoted text."""
     return (
-        f"temporal workflow signal --workflow-id {workflow_id} \\\n"
-        f"  --name {signal} --input '{json.dumps(claim)}'"
+        f"temporal workflow signal --name {signal} \\\n"
+        f"  --input '{json.dumps(claim)}' \\\n"
+        f"  --workflow-id {workflow_id}"
     )
 
 

@@ -1,6 +1,7 @@
 """The pages of runs: pipeline, deployment, rollback, one look."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pilothouse.gitops.reports.commands import approve_line, reject_line, resume_line
 from pilothouse.gitops.reports.markdown import block, bullets, code, paragraphs, plain, table
@@ -9,12 +10,12 @@ from pilothouse.models.environment import Decision
 from pilothouse.models.findings import Finding
 from pilothouse.models.health import Diagnosis
 from pilothouse.models.names import short
-from pilothouse.models.objects import Plan
+from pilothouse.models.objects import ObjectChange, Plan
+from pilothouse.models.repository import Commit
 from pilothouse.models.runs import (
     DeploymentResult,
     MonitorRequest,
     MonitorResult,
-    PipelineRequest,
     PipelineResult,
     RollbackRequest,
     RollbackResult,
@@ -24,15 +25,13 @@ MAX_ROWS = 15
 
 
 def pipeline_report(
-    workflow_id: str,
-    request: PipelineRequest,
-    result: PipelineResult,
-    turn: str,
-    notices: Sequence[str],
+    result: PipelineResult, turn: str, waits_in: str, notices: Sequence[str]
 ) -> str:
     """A run: whose turn it is or how it ended, stage by stage, with findings."""
-    what = f"{request.event} {code(short(request.revision))}"
+    what = f"{result.event} {code(short(result.revision))}"
     headline = f"{what}: **{turn}** has its turn" if turn else f"{what}: **{result.outcome}**"
+    if turn and waits_in:
+        headline += f"; what it does or waits for stands in {code(waits_in)}"
     stages = table(
         ("stage", "environment", "outcome", "took", "what"),
         [
@@ -40,7 +39,7 @@ def pipeline_report(
                 plain(stage.agent),
                 stage.environment,
                 stage.outcome,
-                f"{stage.seconds:.1f} s",
+                f"{stage.seconds:.1f}\u00a0s",
                 plain(stage.summary),
             )
             for stage in result.stages
@@ -64,7 +63,10 @@ def pipeline_report(
 
 
 def deployment_report(
-    workflow_id: str, phase: str, result: DeploymentResult, notices: Sequence[str]
+    phase: str,
+    result: DeploymentResult,
+    notices: Sequence[str],
+    deadline: datetime | None = None,
 ) -> str:
     """A deployment: what it does or how it ended, the plan, the decision it needs, the evidence."""
     what = f"{code(short(result.revision))} to **{result.environment}**"
@@ -73,20 +75,25 @@ def deployment_report(
         headline = f"{what}: **{result.outcome}**; {plain(result.message)}"
     question = ""
     if phase == "approval" and result.plan is not None:
-        question = _question(workflow_id, result.plan)
+        question = _question(result.deployment, result.plan, deadline)
     findings = list(result.validation.findings) if result.validation else []
     if result.plan is not None:
         findings += result.plan.findings
     return paragraphs(
         headline,
+        _commit(result.commit) if result.commit else "",
         question,
         _plan(result.plan) if result.plan else "",
         _decision(result.decision) if result.decision else "",
         findings_table(findings),
         _diagnosis(result.diagnosis) if result.diagnosis else "",
-        plain(result.rollback.message) if result.rollback else "",
+        _after_rollback(result) if result.rollback else "",
         bullets(plain(notice) for notice in notices[-5:]),
     )
+
+
+def _commit(commit: Commit) -> str:
+    return f"Commit by {plain(commit.author_name, 60)}: {plain(commit.subject, 120)}"
 
 
 def _decision(decision: Decision) -> str:
@@ -95,9 +102,10 @@ def _decision(decision: Decision) -> str:
     return f"{word} by {plain(decision.by)}{because}."
 
 
-def _question(workflow_id: str, plan: Plan) -> str:
+def _question(workflow_id: str, plan: Plan, deadline: datetime | None) -> str:
+    until = f" until {deadline:%Y-%m-%d %H:%M} UTC" if deadline else ""
     return paragraphs(
-        f"**Waits for a person.** Plan {code(short(plan.digest))}. To approve:",
+        f"**Waits for a person**{until}. Plan {code(short(plan.digest))}. To approve:",
         block(approve_line(workflow_id, plan.digest)),
         "To reject:",
         block(reject_line(workflow_id, plan.digest)),
@@ -106,12 +114,25 @@ def _question(workflow_id: str, plan: Plan) -> str:
 
 def _plan(plan: Plan) -> str:
     counts = ", ".join(f"{count} {action}" for action, count in plan.counts.items() if count)
-    rows = [
-        (change.action, plain(str(change.object)), plain(", ".join(change.fields[:4])))
-        for change in plan.changes[:MAX_ROWS]
-    ]
+    changes = plan.changes[:MAX_ROWS]
+    rows = [(change.action, plain(str(change.object)), _fields(change)) for change in changes]
     listed = table(("action", "object", "fields"), rows) if rows else ""
     return paragraphs(f"Plan {code(short(plan.digest))}: {counts or 'nothing to do'}.", listed)
+
+
+def _after_rollback(result: DeploymentResult) -> str:
+    repository = names.parse_deployment_id(result.deployment).slug if result.deployment else ""
+    environment = names.environment_id(repository, result.environment)
+    return paragraphs(
+        "The environment is on hold: a newer revision that becomes healthy lifts it. To try this "
+        "revision again, resume first:",
+        block(resume_line(environment)),
+    )
+
+
+def _fields(change: ObjectChange) -> str:
+    shown = ", ".join(plain(field, 48) for field in change.fields[:4])
+    return f"{shown}, and more" if len(change.fields) > 4 else shown
 
 
 def findings_table(findings: Sequence[Finding]) -> str:
@@ -135,13 +156,11 @@ def findings_table(findings: Sequence[Finding]) -> str:
 def _diagnosis(diagnosis: Diagnosis) -> str:
     return paragraphs(
         f"Cause: **{diagnosis.cause}**. {plain(diagnosis.summary)}",
-        block("\n".join(f"{e.kind} {e.source}: {e.text}" for e in diagnosis.evidence[:5])),
+        bullets(f"{e.kind} of {plain(e.source)}: {plain(e.text)}" for e in diagnosis.evidence[:5]),
     )
 
 
-def rollback_report(
-    workflow_id: str, phase: str, request: RollbackRequest, result: RollbackResult
-) -> str:
+def rollback_report(phase: str, request: RollbackRequest, result: RollbackResult) -> str:
     """A rollback: from what to what, through which commit, and how to go on."""
     environment = names.environment_id(request.repository.slug, request.environment)
     headline = f"Rollback of **{request.environment}**: {phase}"

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from pilothouse.gitops.manifests.loader import LoadedManifest
 from pilothouse.gitops.validation.crds import CustomKinds, Schema
-from pilothouse.gitops.validation.explain import Problem, explain
+from pilothouse.gitops.validation.explain import explain
 from pilothouse.models.findings import Finding
 
 _GONE_GROUPS = frozenset({"extensions"})
@@ -84,7 +84,7 @@ class SchemaCheck:
             message = f"the schema that the set's CRD gives for {ref.kind} cannot be used"
             fix = "Correct the CRD's openAPIV3Schema; until then its objects are not checked."
             findings.append(manifest.finding("crd-schema", "warning", message, fix=fix))
-            return None
+            return _Compiled({})
 
     def _not_served(self, manifest: LoadedManifest, custom: CustomKinds) -> Finding | None:
         """Why no cluster of this version takes the object, if that can be known."""
@@ -129,11 +129,12 @@ def _violations(manifest: LoadedManifest, compiled: _Compiled) -> Iterable[Findi
     if compiled.validator.is_valid(manifest.body):
         return
     secret = manifest.ref.kind == "Secret"
-    said: set[Problem] = set()
+    said: set[str] = set()
     for error in compiled.validator.iter_errors(manifest.body):
         for problem in explain(error, compiled.schema, secret=secret):
-            if problem not in said and len(said) < _MOST_PER_OBJECT:
-                said.add(problem)
+            # Null breaks the type and the list of values: one mistake, the first is the plainer.
+            if problem.path not in said and len(said) < _MOST_PER_OBJECT:
+                said.add(problem.path)
                 yield manifest.finding(
                     "schema", "error", problem.message, path=problem.path, fix=problem.fix
                 )

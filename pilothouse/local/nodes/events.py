@@ -1,4 +1,4 @@
-"""Events about simulated pods: counted, aggregated, and never more than the server can take."""
+"""Events about simulated things: counted, aggregated, and never more than the server can take."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -26,11 +26,11 @@ _RETRY_SECONDS = 1.0
 
 @dataclass
 class _Record:
-    """One event object: the same fact about the same pod, however often it was seen."""
+    """One event object: the same fact about the same object, however often it was seen."""
 
     name: str
     event: PodEvent
-    pod: Document
+    about: Document
     first_at: float
     last_at: float
     count: int = 0
@@ -50,9 +50,15 @@ class EventRecorder:
         self.dropped = 0
         """How many were not written because too many waited."""
 
-    def record(self, pod: Document, event: PodEvent, now: float) -> None:
-        """Count one occurrence, and have its event object written soon."""
-        record = self._known_record(pod, event, now)
+    def record(self, about: Document, event: PodEvent, now: float) -> None:
+        """Count one occurrence, and have its event object written soon.
+
+        Args:
+            about: the object; a Pod, unless it says its kind (items of a list do not).
+            event: what happened.
+            now: seconds since the epoch.
+        """
+        record = self._known_record(about, event, now)
         record.count += 1
         record.last_at = now
         self._enqueue(record)
@@ -84,21 +90,21 @@ class EventRecorder:
         queue.append(record)
         self._arrived.set()
 
-    def _known_record(self, pod: Document, event: PodEvent, now: float) -> _Record:
-        uid = pod["metadata"]["uid"]
+    def _known_record(self, about: Document, event: PodEvent, now: float) -> _Record:
+        uid = about["metadata"]["uid"]
         identity = "\0".join((uid, event.type, event.reason, event.field_path, event.message))
         key = sha256(identity.encode()).hexdigest()
         if key not in self._known:
             # A name of our own making: a restarted simulator counts on in the same object.
-            name = f"{pod['metadata']['name'][:230].rstrip('-.')}.{key[:16]}"
-            self._known[key] = _Record(name, event, pod, now, now)
+            name = f"{about['metadata']['name'][:230].rstrip('-.')}.{key[:16]}"
+            self._known[key] = _Record(name, event, about, now, now)
             if len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return self._known[key]
 
     async def _write(self, record: _Record) -> None:
-        namespace = record.pod["metadata"]["namespace"]
+        namespace = record.about["metadata"]["namespace"]
         where = path("api", "v1", "namespaces", namespace, "events")
         try:
             if record.written:
@@ -127,11 +133,11 @@ class EventRecorder:
 
 
 def _document(record: _Record) -> Document:
-    metadata, event = record.pod["metadata"], record.event
-    node = record.pod["spec"].get("nodeName", "")
+    metadata, event = record.about["metadata"], record.event
+    node = (record.about.get("spec") or {}).get("nodeName", "")
     regarding = {
-        "apiVersion": "v1",
-        "kind": "Pod",
+        "apiVersion": record.about.get("apiVersion", "v1"),
+        "kind": record.about.get("kind", "Pod"),
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         "uid": metadata["uid"],

@@ -9,6 +9,7 @@ from pilothouse.local.nodes.api import ClusterApi, path
 from pilothouse.local.nodes.events import EventRecorder
 from pilothouse.local.nodes.informer import inform
 from pilothouse.local.nodes.kubelet import Kubelet
+from pilothouse.local.nodes.load_balancers import INGRESS, SERVICE, LoadBalancers
 from pilothouse.local.nodes.registration import Registration
 from pilothouse.local.nodes.server import KubeletServer, listen, tls_context
 from pilothouse.local.nodes.volumes import CLAIMS, Provisioner
@@ -23,7 +24,7 @@ class NodeSimulator:
     """Nodes that the control plane believes in. No image is run on them; see `pods.behavior`.
 
     Args:
-        kubeconfig: how to reach the API server, with the rights of a node and of a provisioner.
+        kubeconfig: how to reach the API server, with the rights of a node and of a cloud.
         ca: the authority whose client certificates may ask the kubelet for logs.
         certificate: the kubelet's serving certificate, for 127.0.0.1.
         key: its key.
@@ -115,3 +116,7 @@ async def _run(
         tasks.create_task(events.run())
         tasks.create_task(registration.run())
         tasks.create_task(provisioner.run())
+        for kind in (SERVICE, INGRESS):
+            balancers = LoadBalancers(api, events, kind)
+            tasks.create_task(inform(api, kind.collection, balancers, kind.selector))
+            tasks.create_task(balancers.run())

@@ -12,7 +12,7 @@ from pilothouse.clients.git import GitMirrors
 from pilothouse.clients.git.border import checked_ref, checked_tree_path, checked_url
 from pilothouse.clients.git.environment import Credentials
 from pilothouse.clients.git.mirror import Mirror
-from pilothouse.models.errors import PermanentError
+from pilothouse.models.errors import PermanentError, TemporaryError
 from pilothouse.models.repository import RepositoryRef
 
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -305,27 +305,41 @@ def test_even_past_the_border_git_runs_nothing_for_a_hostile_url(url: str, here:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("GIT_SSH_COMMAND", "touch CANARY"),
-        ("GIT_SSH", "/nowhere/CANARY"),
-        ("GIT_ASKPASS", "/nowhere/CANARY"),
-        ("GIT_PROXY_COMMAND", "touch CANARY"),
-        ("GIT_CONFIG_PARAMETERS", "'core.fsmonitor=touch CANARY'"),
+        ("GIT_CONFIG_PARAMETERS", "'core.hooksPath=HERE/hooks'"),
+        ("GIT_CONFIG_COUNT", "1"),
         ("GIT_DIR", "/nowhere"),
         ("GIT_OBJECT_DIRECTORY", "/nowhere"),
-        ("GIT_INDEX_FILE", "/nowhere"),
-        ("GIT_NAMESPACE", "other"),
-        ("GIT_CONFIG_COUNT", "1"),
-        ("GIT_TRACE", "CANARY"),
+        ("GIT_TRACE", "HERE/CANARY"),
+        ("GIT_TRACE2", "HERE/CANARY"),
     ],
 )
 def test_our_own_environment_does_not_change_what_git_does(
     name: str, value: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(name, value.replace(CANARY, str(here / CANARY)))
+    write_script(here / "hooks" / "reference-transaction", here)
+    monkeypatch.setenv(name, value.replace("HERE", str(here)))
     mirrors, repository = GitMirrors(here / "mirrors"), RepositoryRef(url=SAFE_URL)
     made = mirrors.build_commit(repository, base=None, changes={"a": b"1"}, message="m", when=WHEN)
     assert [file.data for file in mirrors.files(repository, made)] == [b"1"]
     assert not (here / CANARY).exists()
+
+
+@pytest.mark.parametrize("name", ["GIT_SSH_COMMAND", "GIT_SSH"])
+def test_nobody_but_us_chooses_the_program_that_speaks_ssh(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, str(write_script(here / "ssh", here)))
+    mirrors = GitMirrors(here / "mirrors", timeout=5)
+    with pytest.raises((PermanentError, TemporaryError)):
+        mirrors.head(RepositoryRef(url="ssh://git@127.0.0.1:1/acme/shop.git"), "refs/heads/main")
+    assert not (here / CANARY).exists()
+
+
+def write_script(file: Path, here: Path) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\ntouch {here / CANARY}\n", encoding="utf-8")
+    file.chmod(0o755)
+    return file
 
 
 def test_a_mirror_whose_configuration_was_changed_is_not_used(here: Path) -> None:

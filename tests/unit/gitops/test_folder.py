@@ -85,7 +85,7 @@ def test_a_file_that_becomes_a_link_is_not_read(tmp_path: Path) -> None:
     files = FolderFiles(root)
     (root / "a.yaml").unlink()
     (root / "a.yaml").symlink_to(root / "b.yaml")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(PermanentError, match="cannot be read"):
         files["a.yaml"]
 
 
@@ -98,7 +98,7 @@ KUSTOMIZED = {
     ),
     "overlays/two/kustomization.yaml": "resources: [../../base]\nnamespace: two\n",
     "component/kustomization.yaml": (
-        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamespace: one\n"
     ),
     "unused/kustomization.yaml": (
         "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches: []\n"
@@ -222,9 +222,7 @@ def test_kustomize_builds_with_what_it_names_and_nothing_else(tmp_path: Path) ->
         ({"kustomization.yaml": b"resources: [a.yaml]\n", "a.yaml": b"kind: ["}, "yaml"),
         ({"kustomization.yaml": b"nameprefix: x\n"}, "no field"),
         (
-            {
-                "kustomization.yaml": b"secretGenerator: [{name: s, files: [k=../../../../etc/passwd]}]"
-            },
+            {"kustomization.yaml": b"secretGenerator:\n- name: s\n  files: [k=../../etc/passwd]\n"},
             "leaves the repository",
         ),
     ],

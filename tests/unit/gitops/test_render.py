@@ -1,5 +1,6 @@
 """One environment's objects: values, namespaces, overlays, and never an empty render."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -128,8 +129,6 @@ def test_nested_values_are_named_with_dots() -> None:
     ],
 )
 def test_no_value_becomes_yaml_or_is_read_twice(hostile: str) -> None:
-    import json
-
     values = {"configs/v.yaml": b"text: " + json.dumps(hostile, ensure_ascii=False).encode()}
     result = rendered(values | {"manifests/c.yaml": config("key: {{text}} end")})
     assert not result.findings

@@ -48,9 +48,15 @@ spec:
               mode: {type: string, enum: [fast, slow]}
               port: {x-kubernetes-int-or-string: true, anyOf: [{type: integer}, {type: string}]}
               note: {type: string, nullable: true}
-              free: {type: object, x-kubernetes-preserve-unknown-fields: true, properties: {a: {type: string}}}
+              free:
+                type: object
+                x-kubernetes-preserve-unknown-fields: true
+                properties: {a: {type: string}}
               labels: {type: object, additionalProperties: {type: string}}
-              inner: {type: object, x-kubernetes-embedded-resource: true, properties: {spec: {type: object}}}
+              inner:
+                type: object
+                x-kubernetes-embedded-resource: true
+                properties: {spec: {type: object}}
   - name: v0
     served: false
     storage: false
@@ -138,8 +144,8 @@ def test_a_good_object_has_no_finding() -> None:
             "strategy: {rollingUpdate: {maxSurge: []}}",
             6,
             "/spec/strategy/rollingUpdate/maxSurge",
-            "maxSurge: expected a string or an integer, got a list",
-            "Write a string or an integer.",
+            "maxSurge: expected an integer or a string, got a list",
+            "Write an integer or a string.",
         ),
     ],
 )
@@ -150,9 +156,7 @@ def test_an_error_names_line_path_and_fix(
     [finding] = [f for f in findings if f.path == path]
     assert (finding.rule, finding.severity, finding.file) == ("schema", "error", "a.yaml")
     assert (finding.line, finding.object) == (line, "Deployment/api")
-    assert (sorted(finding.message), finding.fix) == (sorted(message), fix) or (
-        "maxSurge" in path and "an integer or a string" in finding.message
-    )
+    assert (finding.message, finding.fix) == (message, fix)
 
 
 def test_all_errors_of_an_object_are_told_at_once() -> None:
@@ -244,7 +248,7 @@ def test_a_version_that_the_crd_does_not_serve_is_an_error() -> None:
 
 
 def test_a_crd_with_an_unusable_schema_is_a_warning_and_not_a_crash() -> None:
-    broken = CRD.replace("maximum: 10", "pattern: '['")
+    broken = CRD.replace("{type: integer, maximum: 10}", "{type: string, pattern: '['}")
     body = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 1}\n"
     findings = check(broken + body)
     assert [f.rule for f in findings if f.object == "Widget/w"] == ["crd-schema"]
