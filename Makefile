@@ -42,11 +42,14 @@ wheel: $(STAMP)
 	$(BIN)/pytest -q tests/wheel
 
 # Hashes, no addresses: where packages come from is a matter of each machine.
-lock: $(STAMP)
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --universal \
-	  --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --universal \
+  --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-$(STAMP): requirements.lock requirements.bootstrap pyproject.toml
+lock: $(STAMP)
+	$(BIN)/$(COMPILE) --output-file requirements.lock
+	$(BIN)/$(COMPILE) --group dev --output-file requirements-dev.lock
+
+$(STAMP): requirements-dev.lock requirements.bootstrap pyproject.toml
 	@echo "installing into $(VENV) (about 30 seconds the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -55,7 +58,7 @@ $(STAMP): requirements.lock requirements.bootstrap pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  --requirement requirements.bootstrap
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
-	  --requirement requirements.lock
+	  --requirement requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -20,6 +20,7 @@ from activities.cluster import ClusterActivities
 from activities.errors import ErrorTranslation
 from activities.git import GitActivities
 from activities.liveness import Liveness
+from activities.logs import Logs
 from activities.schedules import ScheduleActivities
 from activities.workspace import WorkspaceActivities
 from pilothouse.clients.cluster import ClusterClient
@@ -72,7 +73,7 @@ async def _worker(
         workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
         activities=activities,
         activity_executor=threads,
-        interceptors=[ErrorTranslation(), Liveness()],
+        interceptors=[ErrorTranslation(), Logs(), Liveness()],
         graceful_shutdown_timeout=GRACE,
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

@@ -148,6 +148,16 @@ class GitActivities:
         return ProposedCommit(revision=revision, base=base)
 
 
+def read_executables(store: ContentStore, tree: str) -> frozenset[str]:
+    """The paths of a snapshot that Git marks as executable.
+
+    Raises:
+        PermanentError: `StoreMiss` or `DigestMismatch`.
+    """
+    entries: dict[str, dict[str, str]] = json.loads(store.get(tree))
+    return frozenset(path for path, entry in entries.items() if entry["mode"] == "100755")
+
+
 def read_tree(store: ContentStore, tree: str) -> dict[str, bytes]:
     """The regular files of a snapshot; symlinks, submodules and oversized files are left out.
 

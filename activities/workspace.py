@@ -5,7 +5,7 @@ from pathlib import Path
 
 from temporalio import activity
 
-from activities.git import read_tree
+from activities.git import read_executables, read_tree
 from pilothouse.clients.sandbox import run_commands
 from pilothouse.clients.store import ContentStore
 from pilothouse.gitops.manifests.render import Kustomize, bundle, render
@@ -77,13 +77,15 @@ class WorkspaceActivities:
         Not idempotent in the strict sense: the commands are the repository's own. A retry starts
         from a clean export again.
         """
-        files = await asyncio.to_thread(read_tree, self._store, request.snapshot.tree)
+        tree = request.snapshot.tree
+        files = await asyncio.to_thread(read_tree, self._store, tree)
         return await run_commands(
             files,
             request.commands,
             timeout_seconds=request.timeout_seconds,
             scratch=self._scratch,
             beat=activity.heartbeat,
+            executables=read_executables(self._store, tree),
         )
 
 

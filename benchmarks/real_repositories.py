@@ -217,7 +217,8 @@ class Bench:
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
         async with asyncio.timeout(30):
-            while self.services.pid("worker-cluster") is not None:
+            # It is a process of its own: there is no event to wait on.
+            while self.services.pid("worker-cluster") is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await self.services.start_cluster_worker(Path(self.services.addresses.admin_kubeconfig))
         self.administrator = True
@@ -250,7 +251,7 @@ def _lines(case: Case, result: PipelineResult) -> Iterator[dict[str, object]]:
     """One line for each environment that was tried; one, if the run ended before any."""
     validator = next((stage for stage in result.stages if stage.validation), None)
     deployments = [stage for stage in result.stages if stage.deployment]
-    for stage in deployments or [None]:
+    for stage in deployments or (None,):
         yield {
             "repository": case.repository,
             "case": case.name + (f": {stage.environment}" if stage and stage.environment else ""),

@@ -12,7 +12,7 @@ import shlex
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pilothouse.models.errors import PermanentError
@@ -32,6 +32,7 @@ async def run_commands(
     timeout_seconds: float,
     scratch: Path,
     beat: Callable[[str], None],
+    executables: Collection[str] = (),
 ) -> TestReport:
     """Run commands in order, each in the same export; stops at the first that fails.
 
@@ -41,6 +42,7 @@ async def run_commands(
         timeout_seconds: for each command.
         scratch: where the export is made; removed afterwards.
         beat: called every two seconds with the command that runs.
+        executables: the paths that Git marks as executable.
 
     Raises:
         PermanentError: `TestSandboxFailed`, a command cannot be split or a path is unsafe.
@@ -49,7 +51,7 @@ async def run_commands(
     results = []
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         root = Path(folder)
-        await asyncio.to_thread(_export, files, root / "source")
+        await asyncio.to_thread(_export, files, executables, root / "source")
         (root / "home").mkdir()
         for command in commands:
             result = await _run(command, root, timeout_seconds, beat)
@@ -61,7 +63,7 @@ async def run_commands(
     )
 
 
-def _export(files: Mapping[str, bytes], root: Path) -> None:
+def _export(files: Mapping[str, bytes], executables: Collection[str], root: Path) -> None:
     root.mkdir()
     for name, data in files.items():
         path = root / name
@@ -69,6 +71,7 @@ def _export(files: Mapping[str, bytes], root: Path) -> None:
             raise PermanentError("TestSandboxFailed", f"the path {name!r} leaves the export")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        path.chmod(0o755 if name in executables else 0o644)
 
 
 async def _run(

@@ -7,6 +7,7 @@ connection to Temporal is not here: it comes from the `temporal` CLI's own varia
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,7 +24,14 @@ def _cache_home() -> Path:
 class Settings(BaseSettings):
     """Everything that differs between two installations."""
 
-    model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PILOTHOUSE_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        # A credential in the wrong form must not be quoted by the complaint about it.
+        hide_input_in_errors=True,
+    )
 
     data_dir: Path = Field(default_factory=_data_home)
     """Content store, Git mirrors, journal, and the embedded services' state."""
@@ -39,8 +47,7 @@ class Settings(BaseSettings):
     git_credentials: dict[str, SecretStr] = {}
     """Host -> value of the HTTP Authorization header, as JSON."""
     log_level: str = "info"
-    log_format: str = "json"
-    """`json` or `console`."""
+    log_format: Literal["json", "console"] = "json"
 
     @property
     def store_dir(self) -> Path:

@@ -29,20 +29,28 @@ def is_look(event: RepositoryEvent) -> bool:
 def enqueue(state: RepositoryState, event: RepositoryEvent) -> RepositoryState:
     """Take an event; the same delivery, and the same ref while it still waits, only once.
 
-    Events are hints to read a head, so one that waits already stands for all of its ref.
+    Events are hints to read a head, so one that waits already stands for all of its ref. The last
+    word on a ref counts: opened, closed, opened again stay three events, in this order.
     """
-    if event.delivery:
-        if event.delivery in state.deliveries:
-            return state
-        deliveries = (*state.deliveries, event.delivery)[-MAX_DELIVERIES:]
-        state = state.model_copy(update={"deliveries": deliveries})
+    if event.delivery and event.delivery in state.deliveries:
+        return state
     # The first may be in work already: its head may have been read before this event came.
-    for waiting in state.pending[1:]:
-        if (waiting.ref, waiting.closed) == (event.ref, event.closed):
-            return state
-    if len(state.pending) >= MAX_PENDING:
-        return note(state, f"too many events wait: {event.ref} was left to the next look")
-    return state.model_copy(update={"pending": (*state.pending, event)})
+    before = next((past for past in reversed(state.pending[1:]) if past.ref == event.ref), None)
+    stands_for_it = before is not None and _says(before) == _says(event)
+    if not stands_for_it:
+        if len(state.pending) >= MAX_PENDING:
+            # Its delivery is not remembered: sent again, it is taken.
+            return note(state, f"too many events wait: {event.ref} was left to the next look")
+        state = state.model_copy(update={"pending": (*state.pending, event)})
+    if not event.delivery:
+        return state
+    deliveries = (*state.deliveries, event.delivery)[-MAX_DELIVERIES:]
+    return state.model_copy(update={"deliveries": deliveries})
+
+
+def _says(event: RepositoryEvent) -> tuple[str, int, str, bool]:
+    """What an event says of its ref, apart from who delivered it."""
+    return event.kind, event.number, event.base_ref, event.closed
 
 
 def done(state: RepositoryState, event: RepositoryEvent) -> RepositoryState:

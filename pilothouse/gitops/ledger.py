@@ -20,6 +20,7 @@ MAX_NOTICES = 20
 MAX_QUEUE = 100
 MAX_GOOD = 10
 """How far back a rollback can go by itself; further back a person names the revision."""
+_STRENGTH = ("rollback", "manual", "frozen")
 
 
 def note(state: EnvironmentState, text: str) -> EnvironmentState:
@@ -34,7 +35,7 @@ def enqueue(state: EnvironmentState, request: LockRequest) -> EnvironmentState:
         known.add(state.holder.holder)
     if request.holder in known:
         return state
-    if len(state.queue) >= MAX_QUEUE:
+    if len(state.queue) >= MAX_QUEUE and not request.rollback:
         return note(state, f"the queue is full: {request.holder} was not queued")
     urgent = [waiting for waiting in state.queue if waiting.rollback]
     others = [waiting for waiting in state.queue if not waiting.rollback]
@@ -78,7 +79,7 @@ def answer_next(
         granted=True,
         fencing=fencing,
         last_good=state.last_good,
-        good=tuple(past for past in state.releases if past.outcome == "good")[-MAX_GOOD:],
+        good=tuple(past for past in state.releases if _is_good(past))[-MAX_GOOD:],
         hold=state.hold,
     )
     return granted, request, answer
@@ -105,6 +106,9 @@ def record(state: EnvironmentState, entry: Release, lift_rollback_hold: bool) ->
     update: dict[str, object] = {"releases": (*others, entry)[-MAX_RELEASES:]}
     if entry.outcome == "good":
         update["last_good"] = entry
+    elif state.last_good is not None and state.last_good.revision == entry.revision:
+        # It passed every check, and a person calls it bad all the same.
+        update["last_good"] = next((past for past in reversed(others) if _is_good(past)), None)
     state = state.model_copy(update=update)
     if lift_rollback_hold and state.hold is not None and state.hold.kind == "rollback":
         lifted = f"{short(entry.revision)} is healthy: the hold after {state.hold.reason} is lifted"
@@ -113,9 +117,15 @@ def record(state: EnvironmentState, entry: Release, lift_rollback_hold: bool) ->
 
 
 def hold(state: EnvironmentState, wanted: Hold) -> EnvironmentState:
-    """Pause automation; a hold of a person or a freeze is never weakened to a rollback's."""
-    if state.hold is not None and state.hold.kind != "rollback" and wanted.kind == "rollback":
-        return note(state, f"still {state.hold.kind}; also: {wanted.reason}")
+    """Pause automation; a freeze is never weakened, a person's hold never to a rollback's.
+
+    The revision that is held responsible stays so: to resume forgives it.
+    """
+    present = state.hold
+    if present is not None and _STRENGTH.index(wanted.kind) < _STRENGTH.index(present.kind):
+        return note(state, f"still {present.kind}; also: {wanted.reason}")
+    if present is not None and not wanted.bad_revision:
+        wanted = wanted.model_copy(update={"bad_revision": present.bad_revision})
     return state.model_copy(update={"hold": wanted})
 
 
@@ -129,6 +139,10 @@ def resume(state: EnvironmentState, by: str, reason: str) -> EnvironmentState:
         state.model_copy(update={"hold": None, "releases": releases}),
         f"resumed by {by}: {reason}",
     )
+
+
+def _is_good(past: Release) -> bool:
+    return past.outcome == "good"
 
 
 def _expiry(request: LockRequest, now: datetime) -> str:

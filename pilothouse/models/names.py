@@ -118,9 +118,12 @@ def parse_deployment_id(workflow_id: str) -> DeploymentKey:
 def inventory_name(slug: str, environment: str) -> str:
     """The inventory's ConfigMap, and the owner label's value: at most 63 characters.
 
-    A name by repository and environment: two repositories may share a namespace.
+    A name by repository and environment: two repositories may share a namespace. An environment's
+    name may be longer than its part here, or hold what a ConfigMap's may not, so the digest covers
+    it too: what shares an inventory prunes each other's objects.
     """
-    return f"pilothouse-{environment[:40]}-{sha256(slug.encode()).hexdigest()[:8]}"
+    digest = sha256(environment_id(slug, environment).encode()).hexdigest()[:8]
+    return f"pilothouse-{environment[:40].replace('_', '-')}-{digest}"
 
 
 def schedule_id(slug: str, environment: str) -> str:

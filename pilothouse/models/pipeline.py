@@ -7,27 +7,28 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from pilothouse.models.base import Declaration
+from pilothouse.models.repository import BranchName
 
 Role = Literal["validator", "tester", "deployer", "monitor", "general"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
-_DURATION = re.compile(r"^(\d+)(s|m|min|h|d)$")
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _CRON_FIELD = r"[0-9*/,-]+"
 _TRIGGER = re.compile(
-    r"^(webhook\.(push|pull_request)|status\.[a-z0-9_]+|manual"
-    rf"|cron\.(\d+(s|m|min|h|d)|{_CRON_FIELD}( {_CRON_FIELD}){{4}}))$"
+    r"webhook\.(push|pull_request)|status\.[a-z0-9_]+|manual"
+    rf"|cron\.([1-9][0-9]{{0,5}}(s|m|min|h|d)|{_CRON_FIELD}( {_CRON_FIELD}){{4}})"
 )
 
 
 def duration(text: str) -> timedelta:
-    """`30s`, `5m`, `5min`, `4h`, `7d`.
+    """`30s`, `5m`, `5min`, `4h`, `7d`; at most six digits.
 
     Raises:
         ValueError: it is none of these, or zero.
     """
-    match = _DURATION.match(text)
+    match = _DURATION.fullmatch(text)
     if not match or int(match[1]) == 0:
         raise ValueError("expected a duration such as 30s, 5m, 4h or 7d")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
@@ -73,7 +74,7 @@ class Agent(Declaration):
     @classmethod
     def _known_triggers(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for trigger in (value,) if isinstance(value, str) else value:
-            if not _TRIGGER.match(trigger):
+            if not _TRIGGER.fullmatch(trigger):
                 raise ValueError(
                     f"{trigger!r} is not a trigger: use webhook.push, webhook.pull_request, "
                     "status.<name>, cron.5min or manual"
@@ -114,9 +115,7 @@ class Environment(Declaration):
 class Status(Declaration):
     """Where status and test results are committed."""
 
-    branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,100}$")] = (
-        "pilothouse/status"
-    )
+    branch: BranchName = "pilothouse/status"
 
 
 class Pipeline(Declaration):

@@ -27,12 +27,10 @@ _REF = re.compile(r"refs/(heads|tags|pull)/[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
 
 
 def _safe_ref(value: str) -> str:
-    if (
-        not _REF.fullmatch(value)
-        or ".." in value
-        or value.endswith((".lock", "/", "."))
-        or "//" in value
-    ):
+    # Git's own rules (git check-ref-format), on top of a smaller alphabet.
+    parts = value.split("/")
+    badly_named = any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    if not _REF.fullmatch(value) or badly_named or ".." in value or value.endswith("."):
         raise ValueError("expected a full ref such as refs/heads/main or refs/pull/7/head")
     return value
 
@@ -57,12 +55,23 @@ def _safe_url(value: str) -> str:
         raise ValueError("the URL holds characters that no repository's address needs")
     if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
         raise ValueError("the URL's path may hold letters, digits, '.', '_', '~', '-' and '/' only")
-    if ".." in parts.path:
-        raise ValueError("the URL's path must not contain '..'")
+    if ".." in parts.path or {".", ".git"} & set(parts.path.split("/")) or "//" in parts.path:
+        raise ValueError("the URL's path must not contain '..', '.', '.git' or an empty part")
+    if parts.netloc.startswith(("@", "-")) or parts.netloc.endswith(":") or parts.port == 0:
+        raise ValueError("the URL names no user, host or port where it should")
     return value
 
 
-BranchName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$")]
+def _safe_branch(value: str) -> str:
+    try:
+        _safe_ref(f"refs/heads/{value}")
+    except ValueError:
+        raise ValueError("expected the name of a branch such as main or release/1.2") from None
+    return value
+
+
+BranchName = Annotated[str, AfterValidator(_safe_branch)]
+"""A branch by its short name; `refs/heads/<name>` is a full ref."""
 
 
 class RepositoryRef(Contract):

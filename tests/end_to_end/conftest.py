@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,16 @@ from pilothouse.models import names
 from pilothouse.models.repository import RepositoryRef
 from pilothouse.models.runs import PipelineResult
 
-PROJECTS = ("straight", "killed-0", "killed-1", "killed-2", "killed-3", "killed-4", "typed")
+PROJECTS = (
+    "straight",
+    "killed-0",
+    "killed-1",
+    "killed-2",
+    "killed-3",
+    "killed-4",
+    "typed",
+    "wrong",
+)
 WORKERS = ("worker", "worker-cluster")
 
 
@@ -71,8 +80,16 @@ class Stack:
     client: Client
     root: Path
 
+    kills: int = 0
+    _killing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
     async def kill_workers(self) -> None:
-        """kill -9 both workers and start them again."""
+        """kill -9 both workers and start them again; one such accident after the other."""
+        async with self._killing:
+            await self._kill_workers()
+            self.kills += 1
+
+    async def _kill_workers(self) -> None:
         for name in WORKERS:
             pid = self.services.pid(name)
             assert pid is not None

@@ -243,6 +243,30 @@ async def test_kinds_and_namespaces_of_the_same_bundle_come_before_what_needs_th
     assert everything_goes.counts["deleted"] >= 2
 
 
+async def test_git_may_bring_the_environments_own_namespace_and_its_leaving_git_deletes_nothing(
+    cluster: ClusterClient, admin: client.ApiClient, namespace: str
+) -> None:
+    own = f"{namespace}-own"
+    metadata: JsonValue = {"name": own}
+    space: dict[str, JsonValue] = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    wanted = bundle(own, space, config_map("settings", a="1"))
+
+    plan = await cluster.plan(wanted, revision=REVISION, inventory=INVENTORY, prune=True)
+    assert plan.counts == {"create": 2}
+    first = await apply(cluster, wanted)
+    assert (first.ok, first.problems) == (True, ())
+    stored = await cluster.read_inventory(own, INVENTORY)
+    assert stored is not None
+    assert [str(ref) for ref in stored.objects] == [f"Namespace/{own}", f"ConfigMap/{own}/settings"]
+
+    left = await apply(cluster, bundle(own, config_map("settings", a="1")), fencing=2)
+    assert left.counts == {"unchanged": 1, "kept": 1}
+    assert left.problems[0].message.startswith("it is the environment's own")
+    live = await client.CoreV1Api(admin).read_namespace(own)
+    assert live.metadata.deletion_timestamp is None
+    await client.CoreV1Api(admin).delete_namespace(own)
+
+
 async def test_prune_deletes_only_what_is_still_ours(
     cluster: ClusterClient, admin: client.ApiClient, namespace: str
 ) -> None:

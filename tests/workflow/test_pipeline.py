@@ -218,7 +218,7 @@ async def test_a_rollback_reverts_git_and_the_revert_starts_no_run(
     await event(client, workers, delivery="3")
 
     async def seen() -> bool:
-        return (await state(repository)).heads.get(MAIN) == revert
+        return bool((await state(repository)).heads.get(MAIN) == revert)
 
     await until(seen)
     assert len((await state(repository)).runs) == 2

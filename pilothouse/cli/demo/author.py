@@ -56,6 +56,13 @@ class Author:
         """Push the branch that is checked out to a ref of the server."""
         self._open().git.push("origin", f"HEAD:{ref}")
 
+    def status(self, run: str) -> str:
+        """What a run left on the status branch: the text of its file."""
+        repo = self._open()
+        repo.remote().fetch()
+        text: str = repo.git.show(f"origin/pilothouse/status:status/runs/{run}.json")
+        return text
+
     def head(self) -> str:
         """Where the server's main is now."""
         repo = self._open()

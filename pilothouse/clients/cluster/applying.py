@@ -16,6 +16,7 @@ from pilothouse.clients.cluster.writer import Writer
 from pilothouse.gitops.health import assess
 from pilothouse.gitops.inventory import Inventory, key_of
 from pilothouse.gitops.manifests.order import stage_of
+from pilothouse.models.errors import PermanentError
 from pilothouse.models.objects import ApplyReport, Bundle, Manifest, ObjectRef, ObjectResult
 
 log = structlog.get_logger()
@@ -64,13 +65,15 @@ class Applier:
         """Apply, prune, record. Idempotent; safe to cancel and to repeat at any point.
 
         What may come to exist is in the stored inventory before it is written, so that whatever
-        happens in between, the next apply knows what there is to prune.
+        happens in between, the next apply knows what there is to prune. The one exception is the
+        namespace of the environment itself, in which the inventory stands.
 
         Raises:
             PermanentError: `Fenced`, `ClusterRefused`.
             TemporaryError: `ClusterUnavailable`; a repetition goes on where this one stopped.
         """
         order = self._order
+        await self._settle_in()
         before = await self._store.claim(
             fencing=order.fencing,
             operation=order.operation,
@@ -92,6 +95,25 @@ class Applier:
         )
         await self._store.store(final)
         return self._report("")
+
+    async def _settle_in(self) -> None:
+        """Make the environment's namespace, if Git declares it and the cluster lacks it."""
+        namespace = self._order.bundle.namespace
+        for manifest in self._order.bundle.manifests:
+            ref = manifest.ref
+            if (ref.group, ref.kind, ref.name) != ("", "Namespace", namespace):
+                continue
+            found = await self._objects.compare(manifest)
+            if found.action != "create" or found.refused:
+                # What is refused is reported with the rest of its stage.
+                return
+            result = await self._write(found)
+            if result.result == "refused":
+                raise PermanentError(
+                    "ClusterRefused", f"cannot create the namespace {namespace}: {result.message}"
+                )
+            await self._founded([found])
+            return
 
     async def _stage(self, before: Inventory, manifests: list[Manifest]) -> bool:
         """Rehearse all of a stage, then apply what differs; false if it must not go on."""

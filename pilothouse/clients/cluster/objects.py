@@ -66,7 +66,8 @@ class Objects:
     ) -> None:
         self._transport = transport
         self._resources = resources
-        self._namespace = bundle.namespace
+        self.namespace = bundle.namespace
+        """The environment's."""
         self._inventory = inventory
         refs = [manifest.ref for manifest in bundle.manifests]
         self._own_namespaces = {r.name for r in refs if (r.group, r.kind) == ("", "Namespace")}
@@ -200,14 +201,14 @@ class Objects:
         return {**manifest.body, "metadata": metadata}
 
     def _placed(self, ref: ObjectRef, resource: Resource) -> ObjectRef:
-        namespace = (ref.namespace or self._namespace) if resource.namespaced else ""
+        namespace = (ref.namespace or self.namespace) if resource.namespaced else ""
         return ref.model_copy(update={"namespace": namespace})
 
     def _of_unknown_kind(self, manifest: Manifest) -> Comparison:
         ref = manifest.ref
         if (ref.group, ref.kind) in self._own_kinds:
             if not ref.namespace and self._own_kinds[ref.group, ref.kind] == "Namespaced":
-                ref = ref.model_copy(update={"namespace": self._namespace})
+                ref = ref.model_copy(update={"namespace": self.namespace})
             message = "its kind comes with this bundle: the server can check it only then"
             note = refusals.finding(manifest, ref, message, "info")
             return Comparison(manifest, ref, "create", findings=(note,))

@@ -71,7 +71,7 @@ class Pruner:
             sight, live = await self._objects.read(resource, ref, METADATA)
             if sight is Sight.ABSENT:
                 return ObjectResult(object=ref, result="deleted")
-            reason = self._reason_to_keep(sight, live or {})
+            reason = self._reason_to_keep(ref, sight, live or {})
             if reason:
                 return _kept(ref, reason)
             uid = text(live, "metadata", "uid")
@@ -80,7 +80,9 @@ class Pruner:
         except Refusal as refusal:
             return _kept(ref, quote(refusal.answer.message))
 
-    def _reason_to_keep(self, sight: Sight, live: LiveObject) -> str:
+    def _reason_to_keep(self, ref: ObjectRef, sight: Sight, live: LiveObject) -> str:
+        if (ref.group, ref.kind, ref.name) == ("", "Namespace", self._objects.namespace):
+            return "it is the environment's own, and everything stands in it: delete it by hand"
         if sight is Sight.DENIED:
             return "it may not be read, so whose it is cannot be checked: delete it by hand"
         if text(live, "metadata", "labels", OWNER_LABEL) != self._inventory:

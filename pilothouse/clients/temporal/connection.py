@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 
+from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models.base import Contract
 from pilothouse.models.errors import PermanentError, TemporaryError
 
@@ -59,7 +59,7 @@ async def connect(
         async with asyncio.timeout(timeout.total_seconds()):
             return await Client.connect(
                 **options,
-                data_converter=pydantic_data_converter,
+                data_converter=DATA_CONVERTER,
                 identity=identity,
                 runtime=runtime,
             )

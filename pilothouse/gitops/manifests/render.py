@@ -199,8 +199,13 @@ def _shielded(data: bytes) -> bytes:
 
 
 def _plain_files(files: Mapping[str, bytes], pipeline: Pipeline, environment: str) -> Iterator[str]:
-    """The manifests in path order, without the folders that are named for other environments."""
+    """The manifests in path order, without the folders that are named for other environments.
+
+    Releases often come as one file: `manifests` may name it.
+    """
     root = pipeline.manifests
+    if root in files:
+        yield root
     others = tuple(f"{root}/{name}/" for name in pipeline.environments if name != environment)
     for path in sorted(files):
         if path.startswith(f"{root}/") and not path.startswith(others) and is_manifest_file(path):

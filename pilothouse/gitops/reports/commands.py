@@ -1,6 +1,7 @@
 """The exact lines that a person can type, ready to paste."""
 
 import json
+from shlex import quote
 
 from pilothouse.models import names
 
@@ -9,8 +10,8 @@ def signal_line(workflow_id: str, signal: str, claim: dict[str, str]) -> str:
     """A `temporal workflow signal` line; the values are ours or placeholders, never quoted text."""
     return (
         f"temporal workflow signal --name {signal} \\\n"
-        f"  --input '{json.dumps(claim)}' \\\n"
-        f"  --workflow-id {workflow_id}"
+        f"  --input {quote(json.dumps(claim))} \\\n"
+        f"  --workflow-id {quote(workflow_id)}"
     )
 
 

@@ -9,23 +9,30 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
+_LIST = re.compile(r"^([0-9]*)([-.=])")
+"""What would make a line a list, a rule or the mark of a heading."""
 _PAD = "\u00a0\u00a0"
 
 
 def plain(text: str, limit: int = 300) -> str:
     """Untrusted text on one line: control and bidi characters dropped, markup escaped, cut."""
-    visible = "".join(
-        character if unicodedata.category(character)[0] != "C" else " " for character in text
-    )
-    line = " ".join(visible.split())
+    line = _one_line(text)
     if len(line) > limit:
         line = line[: limit - 1] + "\u2026"
-    return _MARKUP.sub(r"\\\1", line)
+    return _LIST.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", line))
 
 
 def code(text: str) -> str:
-    """A short identifier in monospace; backticks in it are dropped."""
-    return f"`{text.replace('`', '')}`" if text else ""
+    """A short identifier in monospace, on one line; what would end it or a cell is dropped."""
+    identifier = _one_line(text.replace("`", "").replace("|", ""))
+    return f"`{identifier}`" if identifier else ""
+
+
+def _one_line(text: str) -> str:
+    visible = "".join(
+        character if unicodedata.category(character)[0] != "C" else " " for character in text
+    )
+    return " ".join(visible.split())
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -42,7 +49,7 @@ def block(text: str) -> str:
     """A fenced block that its content cannot leave; control characters but newlines dropped."""
     clean = "".join(
         character
-        for character in text
+        for character in text.expandtabs(4)
         if character == "\n" or unicodedata.category(character)[0] != "C"
     )
     fence = "```"

@@ -398,3 +398,12 @@ def test_the_plan_digest_changes_with_objects_and_policy_but_not_with_file_names
 def test_a_file_with_the_token_characters_is_refused() -> None:
     text = config("key: \U0001fffex\U0001ffff")
     assert [f.rule for f in load(text, "a.yaml", placeholders=True).findings] == ["yaml-encoding"]
+
+
+def test_manifests_may_name_a_single_file_and_nothing_beside_it_is_read() -> None:
+    files = {"release/all.yaml": config("a: b"), "release/mesh.yaml": config("a: b", "name: d")}
+    declared = pipeline().model_copy(update={"manifests": "release/all.yaml"})
+    result = render(files, declared, "staging", never)
+
+    assert not result.findings
+    assert [manifest.manifest.file for manifest in result.manifests] == ["release/all.yaml"]
