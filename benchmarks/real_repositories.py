@@ -28,6 +28,7 @@ from temporalio.client import Client
 
 from pilothouse.cli.demo.observer import Observer
 from pilothouse.clients.folder import validate_folder
+from pilothouse.clients.logging import configure_logging
 from pilothouse.clients.settings import read_settings
 from pilothouse.clients.temporal.connection import TemporalConnection, connect
 from pilothouse.local.git_server.repositories import Repositories
@@ -115,7 +116,7 @@ CASES = (
         manifests="manifests",
         environments={"live": "monitoring"},
         administrator=True,
-        health_timeout="1m",
+        health_timeout="90s",
     ),
     Case(
         project="kube-prometheus",
@@ -374,6 +375,7 @@ async def main() -> int:
     parser.add_argument("folder", type=Path, help="the folder with the repositories")
     parser.add_argument("--only", default="", help="cases whose project or name has this word")
     arguments = parser.parse_args()
+    configure_logging("warning", json=False)
     originals: Path = arguments.folder.absolute()
     for repository in VALIDATED:
         if arguments.only in repository and (originals / repository).is_dir():

@@ -36,10 +36,10 @@ def status_files(result: PipelineResult, *, run: str) -> dict[str, str]:
             files[path] = _json(stage.tests.model_dump(mode="json"))
         deployment = stage.deployment
         if deployment is not None and deployment.outcome in {"deployed", "rolled_back", "failed"}:
-            rollback = deployment.rollback
+            revert = deployment.rollback.revert_commit if deployment.rollback else ""
             files[f"status/environments/{stage.environment}.json"] = _json({
                 "environment": stage.environment,
-                "revision": rollback.revert_commit if rollback else deployment.revision,
+                "revision": revert or deployment.revision,
                 "status": deployment.outcome,
                 "message": deployment.message,
                 "plan": deployment.plan.digest if deployment.plan else "",

@@ -89,6 +89,18 @@ class LocalServices:
         """The bare repositories that the Git server serves."""
         return self._directory / "repositories"
 
+    @property
+    def _addresses_file(self) -> Path:
+        return self._directory / "services.json"
+
+    def find_running(self) -> bool:
+        """Whether an earlier process left the services running; if so, `addresses` says where."""
+        if not self._addresses_file.exists() or not self._process("worker", (), {}).running:
+            return False
+        stored = json.loads(self._addresses_file.read_text(encoding="utf-8"))
+        self.addresses = Addresses(**stored)
+        return True
+
     async def start(self) -> None:
         """Start what needs no cluster.
 
@@ -169,7 +181,8 @@ class LocalServices:
             name, stop = self._running.pop()
             self._progress(f"stopping {name}")
             await stop()
-        (self._directory / "services.json").unlink(missing_ok=True)
+            # Not before something was stopped: the file may be that of services that run.
+            self._addresses_file.unlink(missing_ok=True)
 
     async def stop_detached(self) -> None:
         """Stop what an earlier process left running in the directory. Idempotent."""
@@ -253,8 +266,7 @@ class LocalServices:
         path.write_text(json.dumps({"repositories": entries}, indent=2), encoding="utf-8")
 
     def _write_addresses(self) -> None:
-        path = self._directory / "services.json"
-        write_private(path, json.dumps(asdict(self.addresses), indent=2))
+        write_private(self._addresses_file, json.dumps(asdict(self.addresses), indent=2))
 
 
 def _listening(port: int) -> Probe:

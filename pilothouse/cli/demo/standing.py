@@ -7,7 +7,7 @@ from pilothouse.cli.demo.author import EXAMPLE, first_commit
 from pilothouse.cli.demo.narrator import Narrator
 from pilothouse.clients.settings import read_settings
 from pilothouse.local.git_server.repositories import Repositories
-from pilothouse.local.services import LocalServices
+from pilothouse.local.services import Addresses, LocalServices
 
 NAMESPACES = ("model-api-staging", "model-api-production")
 
@@ -40,6 +40,10 @@ async def start(*, kubeconfig: Path | None, context: str) -> None:
     services = LocalServices(
         settings.local_dir, repositories=(EXAMPLE,), detached=True, progress=narrator.progress
     )
+    if services.find_running():
+        narrator.line("The services run already.", 0)
+        _say_where(narrator, services.addresses)
+        return
     try:
         seed(services.repositories_dir, EXAMPLE)
         async with narrator.waiting("starting Temporal, Git server, bridge and worker"):
@@ -56,7 +60,10 @@ async def start(*, kubeconfig: Path | None, context: str) -> None:
     except BaseException:
         await services.stop()
         raise
-    addresses = services.addresses
+    _say_where(narrator, services.addresses)
+
+
+def _say_where(narrator: Narrator, addresses: Addresses) -> None:
     narrator.line(f"Temporal Web UI: {addresses.web_ui}", 0)
     narrator.line(f"Example repository: {addresses.git}/{EXAMPLE}.git", 0)
     narrator.line("For your shell:", 0)

@@ -23,7 +23,8 @@ MOST_FINDINGS = 50
 class Limits:
     """Bounds of one file. Beyond them a file is refused, not read in part."""
 
-    size_bytes: int = 1024 * 1024
+    size_bytes: int = 4 * 1024 * 1024
+    """Whole releases come as one file: operators with their CRDs, dashboards by the dozen."""
     nodes: int = 20_000
     """Scalars, lists and mappings of one document, keys included."""
     depth: int = 64

@@ -20,9 +20,11 @@ def environment_report(workflow_id: str, environment: str, state: EnvironmentSta
     if state.observation is not None:
         seen = state.observation
         rows.append(("last look", f"{seen.status} at {seen.at[:19]}: {plain(seen.summary)}"))
-    hold, how = f"**{environment}**: automation is on", ""
+    hold, how = f"**{plain(environment)}**: automation is on", ""
     if state.hold is not None:
-        hold = f"**{environment} is on hold** ({state.hold.kind}): {plain(state.hold.reason)}"
+        hold = (
+            f"**{plain(environment)} is on hold** ({state.hold.kind}): {plain(state.hold.reason)}"
+        )
         how = "To resume:\n\n" + block(resume_line(workflow_id))
     else:
         claim = {"by": "you@example.org", "reason": "why"}

@@ -28,7 +28,7 @@ def pipeline_report(
     result: PipelineResult, turn: str, waits_in: str, notices: Sequence[str]
 ) -> str:
     """A run: whose turn it is or how it ended, stage by stage, with findings."""
-    what = f"{result.event} {code(short(result.revision))}"
+    what = f"{plain(result.event)} {code(short(result.revision))}"
     headline = f"{what}: **{turn}** has its turn" if turn else f"{what}: **{result.outcome}**"
     if turn and waits_in:
         headline += f"; what it does or waits for stands in {code(waits_in)}"
@@ -37,7 +37,7 @@ def pipeline_report(
         [
             (
                 plain(stage.agent),
-                stage.environment,
+                plain(stage.environment),
                 stage.outcome,
                 f"{stage.seconds:.1f}\u00a0s",
                 plain(stage.summary),
@@ -69,7 +69,7 @@ def deployment_report(
     deadline: datetime | None = None,
 ) -> str:
     """A deployment: what it does or how it ended, the plan, the decision it needs, the evidence."""
-    what = f"{code(short(result.revision))} to **{result.environment}**"
+    what = f"{code(short(result.revision))} to **{plain(result.environment)}**"
     headline = f"{what}: {phase}"
     if phase == "done":
         headline = f"{what}: **{result.outcome}**; {plain(result.message)}"
@@ -163,9 +163,9 @@ def _diagnosis(diagnosis: Diagnosis) -> str:
 def rollback_report(phase: str, request: RollbackRequest, result: RollbackResult) -> str:
     """A rollback: from what to what, through which commit, and how to go on."""
     environment = names.environment_id(request.repository.slug, request.environment)
-    headline = f"Rollback of **{request.environment}**: {phase}"
+    headline = f"Rollback of **{plain(request.environment)}**: {phase}"
     if phase == "done":
-        headline = f"Rollback of **{request.environment}**: **{result.outcome}**"
+        headline = f"Rollback of **{plain(request.environment)}**: **{result.outcome}**"
     rows = [
         ("bad", code(short(result.bad_revision))),
         ("good", code(short(result.to_revision))),
@@ -187,7 +187,7 @@ def monitor_report(request: MonitorRequest, result: MonitorResult) -> str:
     drifted = [*result.drift.drifted, *result.drift.missing] if result.drift else []
     diagnoses = result.health.diagnoses if result.health else ()
     return paragraphs(
-        f"**{request.environment}**: **{result.verdict}**; {plain(result.message)}",
+        f"**{plain(request.environment)}**: **{result.verdict}**; {plain(result.message)}",
         bullets(
             f"{plain(str(each.object))}: {each.status}, {plain(each.message)}"
             for each in waiting[:MAX_ROWS]

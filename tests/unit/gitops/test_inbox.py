@@ -166,7 +166,7 @@ def test_the_heads_of_the_refs_touched_last_are_kept(seen: list[tuple[int, str]]
     state = RepositoryState()
     for number, revision in seen:
         state = inbox.saw(state, f"refs/pull/{number}/head", revision)
-    latest = dict(reversed(list({number: revision for number, revision in seen}.items())))
+    latest = dict(seen)
     assert len(state.heads) == min(len(latest), inbox.MAX_HEADS)
     recent = list(dict.fromkeys(number for number, _ in reversed(seen)))[: inbox.MAX_HEADS]
     assert {f"refs/pull/{number}/head" for number in recent} == set(state.heads)

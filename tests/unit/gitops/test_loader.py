@@ -197,6 +197,14 @@ def test_a_bomb_is_left_quickly(bomb: bytes) -> None:
     assert len(loaded.findings) <= 4_001
 
 
+def test_a_whole_release_in_one_file_is_read() -> None:
+    dashboard = "x" * 100_000
+    release = "".join(f"{config(value=dashboard)}---\n" for _ in range(30))
+    loaded = load(release.encode(), "release.yaml")
+    assert len(loaded.manifests) == 30
+    assert rules(loaded) == []
+
+
 def test_the_bounds_are_exact() -> None:
     nested = config(value="[" * 62 + "]" * 62)
     assert rules(load(nested.encode(), "a.yaml")) == []
