@@ -9,7 +9,7 @@ from pilothouse.clients.git import GitMirrors
 from pilothouse.clients.store import ContentStore
 from pilothouse.models.errors import PermanentError, TemporaryError
 from pilothouse.models.objects import canonical_json
-from pilothouse.models.repository import Snapshot
+from pilothouse.models.repository import RepositoryRef, Snapshot
 from pilothouse.models.steps import (
     CommitRequest,
     Head,
@@ -91,10 +91,11 @@ class GitActivities:
         commit, proposed = request.commit, request.proposed
         ref = f"refs/heads/{commit.branch}"
         head = self._mirrors.head(commit.repository, ref) or ""
-        if self._holds(commit, head, proposed.revision):
+        if head == proposed.revision:
             return True
         if head != proposed.base:
-            return False
+            # Pushed by an earlier attempt, and others went on; or the branch moved without us.
+            return self._holds(commit.repository, head, proposed.revision)
         rebuilt = self._build(commit, proposed.base)
         if rebuilt.revision != proposed.revision:
             raise PermanentError(
@@ -111,13 +112,17 @@ class GitActivities:
             return False
         return True
 
-    def _holds(self, commit: CommitRequest, head: str, revision: str) -> bool:
+    def _holds(self, repository: RepositoryRef, head: str, revision: str) -> bool:
         if not head:
             return False
-        if head == revision:
-            return True
-        self._mirrors.commit(commit.repository, head)
-        return self._mirrors.is_ancestor(commit.repository, revision, head)
+        self._mirrors.commit(repository, head)
+        try:
+            return self._mirrors.is_ancestor(repository, revision, head)
+        except PermanentError as error:
+            if error.type != "RevisionNotFound":
+                raise
+            # Proposed on another machine: what the server does not have is not on its branch.
+            return False
 
     def _build(self, request: CommitRequest, base: str) -> ProposedCommit:
         when = datetime.fromisoformat(request.when)

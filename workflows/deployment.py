@@ -14,7 +14,6 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from activities.cluster import ClusterActivities
     from pilothouse.gitops.reports import deployment_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
@@ -32,9 +31,8 @@ with workflow.unsafe.imports_passed_through():
         DeploymentResult,
         SupersedeClaim,
     )
-    from pilothouse.models.steps import ApplyRequest, HealthRequest
 
-from workflows import options, recovery
+from workflows import recovery, rollout
 from workflows.approval import ApprovalDesk, as_decision, describe_unknown
 from workflows.lock import EnvironmentLock
 from workflows.preparation import Ended, Prepared, prepare
@@ -85,6 +83,7 @@ class DeploymentWorkflow:
             lease = await self._acquire()
             await self._apply(prepared, lease)
             await self._await_health(prepared, lease)
+            await self._verify(prepared)
             await recovery.record_good(request, prepared.plan, self._lock)
             self._finish("deployed", self._result.message)
         except Ended as end:
@@ -148,39 +147,32 @@ class DeploymentWorkflow:
     async def _apply(self, prepared: Prepared, lease: LockAnswer) -> None:
         self._applying = True
         self._enter("applying")
-        request, plan = self._request, prepared.plan
-        applied = await options.CLUSTER_WRITE(
-            ClusterActivities.apply_plan,
-            ApplyRequest(
-                content=prepared.bundle.content,
-                plan=plan.digest,
-                revision=request.revision,
-                inventory=names.inventory_name(request.repository.slug, request.environment),
-                fencing=lease.fencing,
-                operation=workflow.info().workflow_id,
-                prune=prepared.environment.prune,
-            ),
-            summary=f"apply plan {names.short(plan.digest)} under fencing number {lease.fencing}",
-        )
+        applied = await rollout.apply(self._request, prepared, lease)
         self._update(apply=applied)
         if not applied.ok:
             await self._recover(prepared, lease, applied.message)
 
     async def _await_health(self, prepared: Prepared, lease: LockAnswer) -> None:
         self._enter("health")
-        limit = duration(prepared.environment.health_timeout)
-        bundle = prepared.bundle
-        health = await options.watching(limit)(
-            ClusterActivities.await_health,
-            HealthRequest(content=bundle.content, timeout_seconds=limit.total_seconds()),
-            summary=f"wait until {bundle.objects} objects are healthy, at most {limit}",
-        )
-        diagnosis = health.diagnoses[0] if health.diagnoses else None
-        self._update(health=health, diagnosis=diagnosis)
+        health = await rollout.await_health(prepared)
+        self._update(health=health, diagnosis=health.diagnoses[0] if health.diagnoses else None)
         if not health.healthy:
-            why = diagnosis.summary if diagnosis else f"still {health.status} after {limit}"
-            await self._recover(prepared, lease, why)
+            await self._recover(prepared, lease, rollout.why_unhealthy(health))
         self._update(message=f"healthy after {health.seconds:.1f} s")
+
+    async def _verify(self, prepared: Prepared) -> None:
+        """A difference is said and is no failure: an autoscaler may have been quick."""
+        try:
+            drift = await rollout.read_back(self._request, prepared)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._update(message=f"{self._result.message}; not read back: {reason(error)}")
+            return
+        self._update(drift=drift)
+        if drift is not None and not drift.clean:
+            differ = ", ".join(str(each) for each in (*drift.drifted, *drift.missing)[:3])
+            self._update(message=f"{self._result.message}, but it differs already: {differ}")
 
     async def _recover(self, prepared: Prepared, lease: LockAnswer, why: str) -> NoReturn:
         """At most one rollback, to what was good here; otherwise a hold."""

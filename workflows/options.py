@@ -55,86 +55,65 @@ _RETRY = RetryPolicy(
     maximum_interval=timedelta(seconds=20),
 )
 
-GIT = Profile(
-    ActivityConfig(
-        task_queue=names.GIT_QUEUE,
-        start_to_close_timeout=timedelta(minutes=5),
-        schedule_to_close_timeout=timedelta(minutes=15),
-        heartbeat_timeout=LIVENESS,
-        retry_policy=_RETRY,
+
+def _profile(
+    queue: str,
+    *,
+    one_try: timedelta,
+    altogether: timedelta,
+    cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL,
+) -> Profile:
+    return Profile(
+        ActivityConfig(
+            task_queue=queue,
+            start_to_close_timeout=one_try,
+            schedule_to_close_timeout=altogether,
+            heartbeat_timeout=LIVENESS,
+            retry_policy=_RETRY,
+            cancellation_type=cancellation,
+        )
     )
-)
+
+
+GIT = _profile(names.GIT_QUEUE, one_try=timedelta(minutes=5), altogether=timedelta(minutes=15))
 """Network calls to the forge."""
 
-GIT_LOOK = Profile(
-    ActivityConfig(
-        task_queue=names.GIT_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(minutes=1),
-        heartbeat_timeout=LIVENESS,
-        retry_policy=_RETRY,
-    )
-)
+GIT_LOOK = _profile(names.GIT_QUEUE, one_try=timedelta(seconds=30), altogether=timedelta(minutes=1))
 """Reading a head: cheap, and asked again soon, so it gives up early."""
 
-WORKSPACE = Profile(
-    ActivityConfig(
-        task_queue=names.WORKSPACE_QUEUE,
-        start_to_close_timeout=timedelta(minutes=2),
-        schedule_to_close_timeout=timedelta(minutes=10),
-        heartbeat_timeout=LIVENESS,
-        retry_policy=_RETRY,
-    )
+WORKSPACE = _profile(
+    names.WORKSPACE_QUEUE, one_try=timedelta(minutes=2), altogether=timedelta(minutes=10)
 )
 """Pure work on stored files."""
 
-CLUSTER_READ = Profile(
-    ActivityConfig(
-        task_queue=names.CLUSTER_QUEUE,
-        start_to_close_timeout=timedelta(minutes=5),
-        schedule_to_close_timeout=timedelta(minutes=10),
-        heartbeat_timeout=LIVENESS,
-        retry_policy=_RETRY,
-    )
+CLUSTER_READ = _profile(
+    names.CLUSTER_QUEUE, one_try=timedelta(minutes=5), altogether=timedelta(minutes=10)
 )
 """Dry-runs and looks."""
 
-CLUSTER_WRITE = Profile(
-    ActivityConfig(
-        task_queue=names.CLUSTER_QUEUE,
-        start_to_close_timeout=timedelta(minutes=10),
-        schedule_to_close_timeout=timedelta(minutes=30),
-        heartbeat_timeout=LIVENESS,
-        retry_policy=_RETRY,
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    )
+CLUSTER_WRITE = _profile(
+    names.CLUSTER_QUEUE,
+    one_try=timedelta(minutes=10),
+    altogether=timedelta(minutes=30),
+    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 """Applying; when cancelled it ends between two objects, and only then the lock is released."""
 
 
 def watching(limit: timedelta) -> Profile:
     """A watch, for at most `limit` a try."""
-    return Profile(
-        ActivityConfig(
-            task_queue=names.CLUSTER_QUEUE,
-            start_to_close_timeout=limit + timedelta(minutes=1),
-            schedule_to_close_timeout=limit * 2 + timedelta(minutes=10),
-            heartbeat_timeout=LIVENESS,
-            retry_policy=_RETRY,
-            cancellation_type=ActivityCancellationType.TRY_CANCEL,
-        )
+    return _profile(
+        names.CLUSTER_QUEUE,
+        one_try=limit + timedelta(minutes=1),
+        altogether=limit * 2 + timedelta(minutes=10),
     )
 
 
 def testing(limit: timedelta) -> Profile:
     """The repository's own tests, `limit` for all commands together."""
-    return Profile(
-        ActivityConfig(
-            task_queue=names.WORKSPACE_QUEUE,
-            start_to_close_timeout=limit + timedelta(minutes=1),
-            schedule_to_close_timeout=limit * 2 + timedelta(minutes=10),
-            heartbeat_timeout=LIVENESS,
-            retry_policy=_RETRY,
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
+    return _profile(
+        names.WORKSPACE_QUEUE,
+        one_try=limit + timedelta(minutes=1),
+        altogether=limit * 2 + timedelta(minutes=10),
+        cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )

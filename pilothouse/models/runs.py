@@ -177,6 +177,8 @@ class DeploymentResult(Contract):
     apply: ApplyReport | None = None
     health: HealthReport | None = None
     diagnosis: Diagnosis | None = None
+    drift: DriftReport | None = None
+    """What differed from the plan when it was read back."""
     rollback: "RollbackResult | None" = None
     report: str = ""
 

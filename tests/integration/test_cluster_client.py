@@ -249,18 +249,20 @@ async def test_git_may_bring_the_environments_own_namespace_and_its_leaving_git_
     own = f"{namespace}-own"
     metadata: JsonValue = {"name": own}
     space: dict[str, JsonValue] = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    wanted = bundle(own, space, config_map("settings", a="1"))
+    wanted = bundle(own, space, config_map("settings", a="1"), config_map("other"))
 
     plan = await cluster.plan(wanted, revision=REVISION, inventory=INVENTORY, prune=True)
-    assert plan.counts == {"create": 2}
+    assert plan.counts == {"create": 3}
+    [note] = plan.findings
+    assert note.message.endswith("only then (and so for 1 other objects)")
     first = await apply(cluster, wanted)
     assert (first.ok, first.problems) == (True, ())
     stored = await cluster.read_inventory(own, INVENTORY)
     assert stored is not None
-    assert [str(ref) for ref in stored.objects] == [f"Namespace/{own}", f"ConfigMap/{own}/settings"]
+    assert [ref.name for ref in stored.objects] == [own, "settings", "other"]
 
     left = await apply(cluster, bundle(own, config_map("settings", a="1")), fencing=2)
-    assert left.counts == {"unchanged": 1, "kept": 1}
+    assert left.counts == {"unchanged": 1, "deleted": 1, "kept": 1}
     assert left.problems[0].message.startswith("it is the environment's own")
     live = await client.CoreV1Api(admin).read_namespace(own)
     assert live.metadata.deletion_timestamp is None

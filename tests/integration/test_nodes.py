@@ -321,6 +321,27 @@ async def test_an_ingress_gets_the_address_of_the_one_controller(
     assert addresses_in(found) == ["203.0.113.1"]
 
 
+async def test_the_metrics_api_shows_idle_pods_to_autoscalers_and_kubectl_top(
+    api: ClusterApi, admin_kubeconfig: Path, namespace: str
+) -> None:
+    look = await run_pod(api, namespace, "api", resources={"requests": {"cpu": "500m"}})
+    await eventually(look, is_ready, "a ready pod")
+    registration = path("apis", "apiregistration.k8s.io", "v1", "apiservices")
+
+    async def available() -> bool:
+        live = await api.get(f"{registration}/v1beta1.metrics.k8s.io")
+        conditions = (live.get("status") or {}).get("conditions") or []
+        return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
+
+    await eventually(available, bool, "an available metrics API")
+    where = path("apis", "metrics.k8s.io", "v1beta1", "namespaces", namespace, "pods")
+    assert not (await api.get(where, {"labelSelector": "app=other"}))["items"]
+    code, output = await kubectl(admin_kubeconfig, "-n", namespace, "top", "pods", "--no-headers")
+    assert (code, output.split()) == (0, ["api", "50m", "8Mi"])
+    code, output = await kubectl(admin_kubeconfig, "top", "nodes", "--no-headers")
+    assert (code, len(output.splitlines())) == (0, 2)
+
+
 async def test_a_deleted_pod_is_gone_long_before_its_grace_is_over(
     api: ClusterApi, namespace: str
 ) -> None:

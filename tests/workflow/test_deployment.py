@@ -81,6 +81,15 @@ async def test_a_good_revision_is_deployed_and_remembered(
     assert state.last_good.revision == rev("a")
 
 
+async def test_what_differs_right_after_it_was_applied_is_said(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    workers.drifted = True
+    result = await deploy(client, workers, rev("a"))
+    assert result.outcome == "deployed"
+    assert "differs already: Deployment/app/model-api" in result.message
+
+
 async def test_errors_in_validation_end_it_before_any_write(
     client: Client, workers: World, rev: Rev
 ) -> None:

@@ -22,7 +22,7 @@ from temporalio.worker import Worker
 
 from pilothouse.models import names
 from pilothouse.models.findings import Finding, report
-from pilothouse.models.health import Diagnosis, Evidence, HealthReport
+from pilothouse.models.health import Diagnosis, DriftReport, Evidence, HealthReport
 from pilothouse.models.objects import (
     ApplyReport,
     ObjectChange,
@@ -87,6 +87,8 @@ class World:
     pipeline_findings: tuple[Finding, ...] = ()
     authors: dict[str, str] = field(default_factory=dict)
     unchanged: bool = False
+    drifted: bool = False
+    """Whether somebody changes the cluster behind our back."""
     branch_moves: int = 0
     """How many pushes find that the branch moved."""
     writing: asyncio.Event | None = None
@@ -194,7 +196,8 @@ class World:
         self.calls.append("observe_environment")
         health = HealthReport(status="Healthy", objects=3)
         last = self.applied[-1].revision if self.applied else ""
-        return ObserveResult(deployed=bool(self.applied), revision=last, health=health)
+        drift = DriftReport(drifted=(DEPLOYMENT,) if self.drifted else ())
+        return ObserveResult(deployed=bool(self.applied), revision=last, health=health, drift=drift)
 
     @activity.defn
     async def propose_commit(self, request: CommitRequest) -> ProposedCommit:

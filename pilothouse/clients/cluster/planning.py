@@ -1,7 +1,7 @@
 """What a bundle would change: the plan, and the drift."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pilothouse.clients.cluster import refusals
@@ -48,7 +48,7 @@ async def make_plan(
         environment=bundle.environment,
         counts=dict(counts),
         changes=tuple(c for c in changes if c.action != "unchanged")[:MAX_CHANGES],
-        findings=tuple(sorted(findings, key=_errors_first)[:MAX_FINDINGS]),
+        findings=tuple(sorted(_summed(findings), key=_errors_first)[:MAX_FINDINGS]),
     )
 
 
@@ -75,6 +75,18 @@ def _differs(found: Comparison) -> bool:
 
 def _is_unseen(found: Comparison) -> bool:
     return found.action == "change" and not _differs(found)
+
+
+def _summed(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What is only said, once for all objects it is said of: a bundle may bring its namespace."""
+    said = Counter(found.message for found in findings if found.severity == "info")
+    for found in findings:
+        times = said.pop(found.message, 0) if found.severity == "info" else 1
+        if times > 1:
+            others = f"{found.message} (and so for {times - 1} other objects)"
+            yield found.model_copy(update={"message": others})
+        elif times:
+            yield found
 
 
 def _not_pruned(left: Sequence[ObjectRef]) -> Finding:

@@ -4,6 +4,7 @@ import json
 
 from pilothouse.gitops.health.fields import (
     LiveObject,
+    at,
     conditions,
     generation_observed,
     number,
@@ -65,11 +66,17 @@ def _annotated_conditions(live: LiveObject) -> list[LiveObject]:
 
 
 def disruption_budget(live: LiveObject) -> Health:
-    """Works when as many pods are healthy as it protects."""
+    """Works when as many pods are healthy as it protects.
+
+    Without any pods it protects nothing, as before an operator has made them: that is no failure of
+    the budget, and who runs the pods is judged by its own rule.
+    """
     if not generation_observed(live) or "status" not in live:
         return Health("Progressing", "the controller has not seen the latest spec yet")
     healthy = number(live, "status", "currentHealthy")
     wanted = number(live, "status", "desiredHealthy")
+    if at(live, "status", "expectedPods") == 0:
+        return Health("Healthy", "no pods match its selector yet")
     if healthy < wanted:
         return Health("Progressing", f"{healthy} of {wanted} protected pods are healthy")
     return HEALTHY

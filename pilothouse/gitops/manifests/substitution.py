@@ -10,7 +10,7 @@ from pilothouse.gitops.manifests.documents import decode, read_documents
 from pilothouse.gitops.manifests.loader import LoadedManifest
 from pilothouse.gitops.manifests.placeholders import TOKEN, has_token, unshield
 from pilothouse.gitops.manifests.places import escape
-from pilothouse.models.findings import Finding
+from pilothouse.models.findings import Finding, Severity
 
 DISABLED = "pilothouse.dev/substitute"
 """Annotation: with the value `disabled`, the object's double braces are text, e.g. a dashboard."""
@@ -111,7 +111,8 @@ def substitute(manifest: LoadedManifest, values: Values) -> Substituted:
 
     A text that is exactly one placeholder takes the value's type, unless Kubernetes takes nothing
     but text there; inside a longer text the value is spelled as its file spells it. A missing
-    value leaves the placeholder and is a finding.
+    value leaves the placeholder and is a finding: an error, save in the data of a ConfigMap or
+    Secret of a repository without any values, where double braces belong to a dashboard or alert.
     """
     if _is_disabled(manifest.body):
         body = _Putter(manifest, None).put(manifest.body, "")
@@ -135,6 +136,11 @@ def _is_disabled(body: Mapping[str, JsonValue]) -> bool:
 
 
 _TEXT_MAPS = frozenset({"annotations", "labels", "matchLabels", "nodeSelector", "stringData"})
+
+
+def _is_data(kind: str, path: str) -> bool:
+    """Whether the text is a file for a program, in which double braces may be its own."""
+    return kind in {"ConfigMap", "Secret"} and path.startswith(("/data/", "/stringData/"))
 
 
 def _is_text_field(kind: str, path: str) -> bool:
@@ -222,9 +228,15 @@ class _Putter:
             )
             return None
         value = self._values.known.get(name)
-        if value is None:
+        if value is not None:
+            return value
+        in_use = self._values.known or self._values.disputed
+        if in_use or not _is_data(self._manifest.ref.kind, path):
             self._report(path, "value-missing", *self._missing(name))
-        return value
+        elif not any(found.severity == "info" for found in self.findings):
+            # Once for an object: a dashboard has hundreds.
+            self._report(path, "value-missing", *self._missing(name), "info")
+        return None
 
     def _missing(self, name: str) -> tuple[str, str]:
         names = sorted(self._values.known) if self._values else []
@@ -235,5 +247,7 @@ class _Putter:
         fix = f"Set {name} in configs/, or annotate the object with {DISABLED}: disabled."
         return message, fix
 
-    def _report(self, path: str, rule: str, message: str, fix: str) -> None:
-        self.findings.append(self._manifest.finding(rule, "error", message, path=path, fix=fix))
+    def _report(
+        self, path: str, rule: str, message: str, fix: str, severity: Severity = "error"
+    ) -> None:
+        self.findings.append(self._manifest.finding(rule, severity, message, path=path, fix=fix))

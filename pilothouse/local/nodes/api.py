@@ -80,9 +80,11 @@ class ClusterApi:
         """GET one object or a list."""
         return await self._send("GET", where, query=query)
 
-    async def create(self, where: str, body: Document) -> Document:
+    async def create(
+        self, where: str, body: Document, query: Mapping[str, str] | None = None
+    ) -> Document:
         """POST to a collection."""
-        return await self._send("POST", where, body)
+        return await self._send("POST", where, body, query=query)
 
     async def patch(self, where: str, body: Document, kind: str = MERGE) -> Document:
         """PATCH an object; idempotent for both kinds of merge."""

@@ -10,6 +10,7 @@ from pilothouse.local.nodes.events import EventRecorder
 from pilothouse.local.nodes.informer import inform
 from pilothouse.local.nodes.kubelet import Kubelet
 from pilothouse.local.nodes.load_balancers import INGRESS, SERVICE, LoadBalancers
+from pilothouse.local.nodes.metrics import MetricsServer
 from pilothouse.local.nodes.registration import Registration
 from pilothouse.local.nodes.server import KubeletServer, listen, tls_context
 from pilothouse.local.nodes.volumes import CLAIMS, Provisioner
@@ -68,8 +69,9 @@ class NodeSimulator:
         await provisioner.create_class()
         await provisioner.sweep()
         await registration.register()
+        metrics = MetricsServer(api, kubelet, self._nodes, *self._tls_files[1:])
         self._work = asyncio.create_task(
-            _run(api, kubelet, events, registration, provisioner), name="simulated-nodes"
+            _run(api, kubelet, events, registration, provisioner, metrics), name="simulated-nodes"
         )
         self._work.add_done_callback(_say_if_broken)
 
@@ -108,6 +110,7 @@ async def _run(
     events: EventRecorder,
     registration: Registration,
     provisioner: Provisioner,
+    metrics: MetricsServer,
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(inform(api, _PODS, kubelet, _ASSIGNED))
@@ -116,6 +119,7 @@ async def _run(
         tasks.create_task(events.run())
         tasks.create_task(registration.run())
         tasks.create_task(provisioner.run())
+        tasks.create_task(metrics.run())
         for kind in (SERVICE, INGRESS):
             balancers = LoadBalancers(api, events, kind)
             tasks.create_task(inform(api, kind.collection, balancers, kind.selector))

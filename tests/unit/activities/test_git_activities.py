@@ -242,7 +242,7 @@ async def test_a_push_that_is_repeated_after_a_crash_succeeds_and_adds_nothing(
     publish = PublishRequest(commit=commit, proposed=await ask(git.propose_commit, commit))
     assert await ask(git.publish_commit, publish)
     assert await ask(git.publish_commit, publish)
-    author.git("fetch", "-q", "origin", "main")
+    await asyncio.to_thread(author.git, "fetch", "-q", "origin", "main")
     assert author.git("rev-list", "--count", "FETCH_HEAD") == "2"
 
 

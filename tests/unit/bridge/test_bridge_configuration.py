@@ -50,7 +50,7 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
     [
         ("repositories: [{url: 'file:///etc'}]", "expected an http, https or ssh URL"),
         ("repositories: [{url: 'https://h/a/b', secret: x}]", "repositories.0.secret"),
-        ("repositories: [{url: 'https://h/a/b', default_branch: 'a..b'}]", "full ref"),
+        ("repositories: [{url: 'https://h/a/b', default_branch: 'a..b'}]", "name of a branch"),
         ("repositories: [{url: 'https://h/a/b', secret_file: none}]", "cannot be read"),
         ("repositories: [", "line 1"),
         ("[]", "valid dictionary"),

@@ -123,6 +123,12 @@ PLATFORM: list[tuple[str, Any, Any, str]] = [
     ("PodDisruptionBudget", {}, {"currentHealthy": 1, "desiredHealthy": 2}, "Progressing"),
     ("PodDisruptionBudget", {}, {"currentHealthy": 2, "desiredHealthy": 2}, "Healthy"),
     (
+        "PodDisruptionBudget",
+        {},
+        {"currentHealthy": 0, "desiredHealthy": 1, "expectedPods": 0},
+        "Healthy",
+    ),
+    (
         "HorizontalPodAutoscaler",
         {},
         conditions(says("ScalingActive", "False", "FailedGetResourceMetric")),

@@ -112,6 +112,17 @@ def test_a_missing_value_names_its_line_and_the_values_that_exist() -> None:
     assert "nested.deep, port, replicas, version" in finding.message
 
 
+def test_without_any_values_a_dashboards_braces_are_its_own_but_an_images_are_not() -> None:
+    dashboard = config("legend: '{{instance}} {{ code }}'")
+    result = rendered({"manifests/c.yaml": dashboard, "manifests/d.yaml": DEPLOYMENT})
+
+    assert result.manifests[0].body["data"] == {"legend": "{{instance}} {{ code }}"}
+    said = [finding.file for finding in result.findings if finding.severity == "info"]
+    assert said == ["manifests/c.yaml"]
+    refused = {finding.file for finding in result.findings if finding.severity == "error"}
+    assert refused == {"manifests/d.yaml"}
+
+
 def test_nested_values_are_named_with_dots() -> None:
     result = rendered(VALUES | {"manifests/c.yaml": config("key: '{{nested.deep}}'")})
     assert not result.findings
