@@ -16,7 +16,9 @@ MAX_TRIES = 20
 
 
 async def publish_commit(
-    commit: CommitRequest, before: Callable[[str], Awaitable[None]] | None = None
+    commit: CommitRequest,
+    before: Callable[[str], Awaitable[None]] | None = None,
+    only_on: str = "",
 ) -> str:
     """Propose, announce, push; once more on the new head when somebody was quicker.
 
@@ -26,9 +28,10 @@ async def publish_commit(
     Args:
         commit: what to commit.
         before: told each proposed id before it is pushed.
+        only_on: the head that the commit makes sense on; empty: any.
 
     Returns:
-        The id of the commit that is on the branch.
+        The id of the commit that is on the branch; empty if the branch has left `only_on`.
 
     Raises:
         ActivityError: `RevertConflict`, `RepositoryRefused`, `RepositoryUnavailable`.
@@ -40,6 +43,8 @@ async def publish_commit(
             commit,
             summary=f"make a {commit.kind} commit for {commit.branch}",
         )
+        if only_on and proposed.base != only_on:
+            return ""
         if before is not None:
             await before(proposed.revision)
         if await options.GIT(

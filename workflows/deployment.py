@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         LockKey,
         LockRequest,
     )
+    from pilothouse.models.objects import Plan
     from pilothouse.models.pipeline import duration
     from pilothouse.models.runs import (
         DeploymentOutcome,
@@ -80,7 +81,7 @@ class DeploymentWorkflow:
             prepared = await prepare(request, self._update)
             self._stop_if_superseded()
             await self._approve(prepared)
-            lease = await self._acquire()
+            lease = await self._acquire(prepared.plan)
             await self._apply(prepared, lease)
             await self._await_health(prepared, lease)
             await self._verify(prepared)
@@ -129,12 +130,13 @@ class DeploymentWorkflow:
         if not decision.approved:
             raise Ended("rejected", f"rejected by {decision.by}: {decision.reason}")
 
-    async def _acquire(self) -> LockAnswer:
+    async def _acquire(self, plan: Plan) -> LockAnswer:
         self._enter("lock")
         answer = await self._lock.acquire(
             LockRequest(
                 holder=workflow.info().workflow_id,
                 revision=self._request.revision,
+                seen_fencing=plan.fencing,
                 rollback=self._request.rollback,
             ),
             give_up=lambda: bool(self._superseded),

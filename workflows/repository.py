@@ -93,6 +93,7 @@ class RepositoryWorkflow:
         if why := inbox.reason_to_skip(self._state, event, revision):
             if why != inbox.KNOWN_HEAD:
                 self._put(inbox.note(self._state, f"{names.short(revision)}: {why}"))
+                await self._supersede(event.ref, revision)
             self._put(inbox.saw(self._state, event.ref, revision))
             return
         await self._supersede(event.ref, revision)
@@ -121,7 +122,7 @@ class RepositoryWorkflow:
         self._put(inbox.saw(self._state, event.ref, revision))
 
     async def _supersede(self, ref: str, by: str) -> None:
-        for run in inbox.running_on(self._state, ref):
+        for run in inbox.running_on(self._state, ref, by):
             try:
                 handle = workflow.get_external_workflow_handle(run.run)
                 await handle.signal(names.SIGNAL_SUPERSEDE, SupersedeClaim(by=by))

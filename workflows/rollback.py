@@ -10,6 +10,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.git import GitActivities
+    from activities.workspace import WorkspaceActivities
     from pilothouse.gitops.reports import rollback_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
@@ -27,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
         RollbackRequest,
         RollbackResult,
     )
-    from pilothouse.models.steps import CommitRequest, HeadRequest
+    from pilothouse.models.steps import CommitRequest, HeadRequest, SnapshotRequest
 
 from workflows import options
 from workflows.commits import publish_commit
@@ -65,12 +66,15 @@ class RollbackWorkflow:
         """Hold, revert, deploy, and say whether it helped."""
         publish(repository=request.repository.slug, environment=request.environment)
         try:
-            bad = request.bad_revision or await self._head()
-            lease = await self._acquire(bad)
+            undo = request.bad_revision or await self._head()
+            lease = await self._acquire(undo)
+            bad = request.bad_revision or (lease.last_good.revision if lease.last_good else undo)
             good = await self._target(lease, bad)
             await self._hold("rollback", f"{names.short(bad)} failed: {request.reason}", bad)
-            revert = await self._revert(bad, good)
-            await self._deploy(revert, lease, bad)
+            revert = await self._revert(undo, good)
+            await self._deploy(revert or good, lease)
+            if revert and not request.run and self._result.outcome == "rolled_back":
+                await self._converge(revert)
         except Ended as end:
             self._show("done", end.result)
         except (ActivityError, ChildWorkflowError) as error:
@@ -125,7 +129,11 @@ class RollbackWorkflow:
         return good
 
     async def _revert(self, bad: str, good: str) -> str:
-        """Make and push the revert commit, again on each new head; returns its id."""
+        """Make and push the revert commit; returns its id.
+
+        Empty if the branch has moved on from the bad revision: what is newer may be the fix, has
+        a run of its own, and must not be mixed with what was good.
+        """
         self._show("revert")
         request = self._request
         message = (
@@ -143,48 +151,82 @@ class RollbackWorkflow:
             bad=bad,
             good=good,
         )
-        revert = await publish_commit(commit, before=self._announce)
+        revert = await publish_commit(commit, before=self._announce, only_on=bad)
         self._result = self._result.model_copy(update={"revert_commit": revert})
         return revert
 
     async def _announce(self, revision: str) -> None:
         """Tell the repository that the commit is ours before anyone can see it."""
         entity = names.repository_id(self._request.repository.slug)
-        own = OwnCommit(revision=revision, run=workflow.info().workflow_id)
+        own = OwnCommit(revision=revision, run=self._request.run or workflow.info().workflow_id)
         try:
             handle = workflow.get_external_workflow_handle(entity)
             await handle.signal(names.SIGNAL_OWN_COMMIT, own)
         except FailureError:
             workflow.logger.info("no repository workflow runs: the revert needs no announcement")
 
-    async def _deploy(self, revert: str, lease: LockAnswer, bad: str) -> None:
+    async def _deploy(self, revision: str, lease: LockAnswer) -> None:
         self._show("deploying")
         request = self._request
         deployment: DeploymentResult = await workflow.execute_child_workflow(
             names.DEPLOYMENT_WORKFLOW,
             DeploymentRequest(
                 repository=request.repository,
-                revision=revert,
+                revision=revision,
                 environment=request.environment,
                 run=request.run,
                 rollback=True,
                 expected_plan=self._expected_plan,
                 lease=lease,
             ),
-            id=names.deployment_id(request.repository.slug, request.environment, revert),
+            id=names.deployment_id(request.repository.slug, request.environment, revision),
             result_type=DeploymentResult,
-            static_summary=f"deploy the revert of {names.short(bad)}",
+            static_summary=f"deploy {names.short(revision)}, the way back",
         )
         if deployment.outcome != "deployed":
-            await self._freeze(f"the revert was not deployed: {deployment.message}", True)
+            await self._freeze(f"it was not deployed: {deployment.message}", True)
             return
-        good = names.short(self._result.to_revision)
+        good, revert = names.short(self._result.to_revision), self._result.revert_commit
+        how = f"by revert commit {names.short(revert)}"
+        if not revert:
+            how = f"without a revert: {request.repository.default_branch} has moved on"
         update = {
             "outcome": "rolled_back",
             "health": deployment.health,
-            "message": f"rolled back to {good} by revert commit {names.short(revert)}; on hold",
+            "message": f"rolled back to {good} {how}; on hold",
         }
         self._show("done", self._result.model_copy(update=update))
+
+    async def _converge(self, revert: str) -> None:
+        """Started by hand: the environments before this one take the revert by their own policy.
+
+        The branch says the revert now, and Git and cluster must not disagree. In a run, the
+        pipeline sees to that.
+        """
+        request = self._request
+        for environment in await self._environments_before(revert):
+            deployment: DeploymentResult = await workflow.execute_child_workflow(
+                names.DEPLOYMENT_WORKFLOW,
+                DeploymentRequest(
+                    repository=request.repository, revision=revert, environment=environment
+                ),
+                id=names.deployment_id(request.repository.slug, environment, revert),
+                result_type=DeploymentResult,
+                static_summary=f"the revert to {environment}",
+            )
+            message = f"{self._result.message}; {environment}: {deployment.outcome}"
+            self._show("done", self._result.model_copy(update={"message": message}))
+
+    async def _environments_before(self, revision: str) -> tuple[str, ...]:
+        snapshot = await options.GIT(
+            GitActivities.take_snapshot,
+            SnapshotRequest(repository=self._request.repository, revision=revision),
+            summary="read the reverted repository",
+        )
+        load = await options.WORKSPACE(
+            WorkspaceActivities.load_pipeline, snapshot, summary="read the pipeline file"
+        )
+        return load.pipeline.before(self._request.environment) if load.pipeline else ()
 
     async def _freeze(self, why: str, by_design: bool) -> None:
         """Nothing automatic may touch the environment any more: a person must look."""

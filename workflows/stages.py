@@ -135,7 +135,8 @@ async def test(run: Run, agent: str) -> list[StageReport]:
         summary=f"run {len(declared.commands)} test commands",
     )
     last = tests.commands[-1]
-    summary = f"{len(tests.commands)} commands passed"
+    count = len(tests.commands)
+    summary = f"{count} command{'s' if count > 1 else ''} passed"
     if not tests.passed:
         how = "ran out of time" if last.timed_out else f"exit {last.exit_code}"
         summary = f"`{last.command}` failed: {how}"
@@ -168,17 +169,14 @@ async def deploy(run: Run, agent: str) -> list[StageReport]:
         if result.outcome == "deployed":
             run.deployed.append(environment)
             continue
-        if result.rollback is not None and result.rollback.outcome == "rolled_back":
+        if result.rollback is not None and result.rollback.revert_commit:
             reports += await _converge(run, agent, result.rollback.revert_commit)
         break
     passed = all(each.outcome == "passed" for each in reports)
     events = {each.event for each in reports}
-    event = "status.deployed" if passed else _worst(events)
+    bad = "status.rolled_back" if "status.rolled_back" in events else "status.deploy_failed"
+    event = "status.deployed" if passed else bad
     return [each.model_copy(update={"event": event}) for each in reports]
-
-
-def _worst(events: set[str]) -> str:
-    return "status.rolled_back" if "status.rolled_back" in events else "status.deploy_failed"
 
 
 async def _converge(run: Run, agent: str, revert: str) -> list[StageReport]:

@@ -16,7 +16,7 @@ from pilothouse.cli.console import (
     say,
 )
 from pilothouse.models.findings import Finding, ValidationReport
-from pilothouse.models.names import short
+from pilothouse.models.names import OWNER_LABEL, short
 from pilothouse.models.objects import Bundle, Plan
 
 Where = Annotated[Path, typer.Argument(help="A repository, a folder of manifests, or one file.")]
@@ -99,9 +99,13 @@ async def _compare(bundle: Bundle, kubeconfig: Path | None, context: str | None)
     from pilothouse.clients.cluster import ClusterClient
 
     async with await ClusterClient.connect(kubeconfig, context) as cluster:
-        return await cluster.plan(
+        live = await cluster.plan(
             bundle, revision="0" * 40, inventory="pilothouse-plan", prune=False
         )
+    # A folder does not say which repository it is, so the owner label cannot be right.
+    label = f"/metadata/labels/{OWNER_LABEL.replace('/', '~1')}"
+    changes = tuple(change for change in live.changes if change.fields != (label,))
+    return live.model_copy(update={"changes": changes})
 
 
 def _as_json(bundle: Bundle, live: Plan | None, report: ValidationReport) -> dict[str, object]:

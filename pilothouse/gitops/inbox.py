@@ -98,6 +98,11 @@ def finished(state: RepositoryState, end: RunFinished) -> RepositoryState:
     return state.model_copy(update={"runs": runs})
 
 
-def running_on(state: RepositoryState, ref: str) -> tuple[RunRecord, ...]:
-    """The runs of a ref that have not told their end."""
-    return tuple(run for run in state.runs if run.ref == ref and run.outcome == "running")
+def running_on(state: RepositoryState, ref: str, head: str = "") -> tuple[RunRecord, ...]:
+    """The runs of a ref that have not told their end, but for the one that made its head."""
+    makers = {own.run for own in state.own_commits if own.revision == head}
+    return tuple(
+        run
+        for run in state.runs
+        if run.ref == ref and run.outcome == "running" and run.run not in makers
+    )

@@ -71,7 +71,7 @@ def answer_next(
     if reason := refusal(state, request):
         answer = LockAnswer(granted=False, reason=reason, hold=state.hold)
         return note(state, f"refused {request.holder}: {reason}"), request, answer
-    fencing = state.fencing + 1
+    fencing = max(state.fencing, request.seen_fencing) + 1
     granted = state.model_copy(
         update={"fencing": fencing, "holder": request, "expires_at": _expiry(request, now)}
     )

@@ -10,11 +10,12 @@ import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from pilothouse.clients.settings import inherited_environment
+from pilothouse.local.addresses import Addresses, remembered_ports
 from pilothouse.local.controlplane import (
     ControlPlane,
     ControlPlaneBinary,
@@ -23,7 +24,7 @@ from pilothouse.local.controlplane import (
     grant_environment,
 )
 from pilothouse.local.detached import DetachedProcess
-from pilothouse.local.ports import LOOPBACK, free_ports
+from pilothouse.local.ports import LOOPBACK
 from pilothouse.local.private_files import write_private
 from pilothouse.local.processes import LocalProcess, ManagedProcess, Probe
 from pilothouse.local.temporal_server import TemporalServer
@@ -35,22 +36,6 @@ TOKEN_LIFETIME = timedelta(days=30)
 FILES_QUEUES = (names.WORKFLOW_QUEUE, names.GIT_QUEUE, names.WORKSPACE_QUEUE)
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where the services are. `services.json` holds the same."""
-
-    temporal: str
-    """`host:port` of Temporal's frontend."""
-    web_ui: str
-    git: str
-    """Base URL of the Git server; repositories are `<base>/<name>.git`."""
-    webhooks: str
-    """Where the Git server delivers."""
-    admin_kubeconfig: str = ""
-    """Empty while there is no control plane."""
-    deployer_kubeconfig: str = ""
 
 
 class LocalServices:
@@ -97,8 +82,7 @@ class LocalServices:
         """Whether an earlier process left the services running; if so, `addresses` says where."""
         if not self._addresses_file.exists() or not self._process("worker", (), {}).running:
             return False
-        stored = json.loads(self._addresses_file.read_text(encoding="utf-8"))
-        self.addresses = Addresses(**stored)
+        self.addresses = Addresses.read(self._addresses_file)
         return True
 
     async def start(self) -> None:
@@ -113,7 +97,7 @@ class LocalServices:
         temporal = TemporalServer(self._directory / "temporal", pid_file=self._pid_file("temporal"))
         await temporal.start()
         self._running.append(("temporal", temporal.stop))
-        git_port, bridge_port = free_ports(2)
+        git_port, bridge_port = remembered_ports(self._directory / "ports.json")
         self.addresses = Addresses(
             temporal=temporal.address,
             web_ui=temporal.ui_url,
@@ -127,7 +111,7 @@ class LocalServices:
         await self._start_git_server(git_port, secret)
         await self._start_bridge(bridge_port, secret)
         await self._start_worker("worker", FILES_QUEUES)
-        self._write_addresses()
+        self.addresses.write(self._addresses_file)
 
     async def start_cluster(
         self, *, control_plane_dir: Path | None, cache: Path, namespaces: Sequence[str]
@@ -146,12 +130,10 @@ class LocalServices:
         deployer = self._directory / "deployer.kubeconfig"
         await deployer_kubeconfig(admin, namespaces[0], deployer, lifetime=TOKEN_LIFETIME)
         await self.start_cluster_worker(deployer)
-        self.addresses = Addresses(**{
-            **asdict(self.addresses),
-            "admin_kubeconfig": str(admin),
-            "deployer_kubeconfig": str(deployer),
-        })
-        self._write_addresses()
+        self.addresses = replace(
+            self.addresses, admin_kubeconfig=str(admin), deployer_kubeconfig=str(deployer)
+        )
+        self.addresses.write(self._addresses_file)
 
     async def start_cluster_worker(self, kubeconfig: Path, context: str = "") -> None:
         """Start the worker of the cluster queue on any cluster."""
@@ -264,9 +246,6 @@ class LocalServices:
         ]
         path = self._directory / "repositories.json"
         path.write_text(json.dumps({"repositories": entries}, indent=2), encoding="utf-8")
-
-    def _write_addresses(self) -> None:
-        write_private(self._addresses_file, json.dumps(asdict(self.addresses), indent=2))
 
 
 def _listening(port: int) -> Probe:

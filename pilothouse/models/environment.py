@@ -41,6 +41,9 @@ class LockRequest(Contract):
     revision: Revision
     lease_seconds: int = 900
     """The lock is taken back when it was not renewed for so long."""
+    seen_fencing: int = 0
+    """The number that the cluster knows. Ours must be higher, also when the environment's history
+    was lost with Temporal's database and would begin again at 1."""
     rollback: bool = False
     """A rollback goes to the head of the queue and passes a `rollback` hold."""
 

@@ -117,6 +117,8 @@ class Plan(Contract):
     revision: Revision
     environment: str
     counts: dict[Action, int]
+    fencing: int = 0
+    """The highest fencing number that ever wrote to the inventory; 0 if nothing did."""
     changes: tuple[ObjectChange, ...] = ()
     """Everything but `unchanged`, in apply order, at most 100; `counts` has the whole."""
     findings: tuple[Finding, ...] = ()

@@ -154,6 +154,15 @@ class Pipeline(Declaration):
             case _:
                 return "general"
 
+    def before(self, name: str) -> tuple[str, ...]:
+        """The environments that a revision passes before this one, the first one first."""
+        passed: list[str] = []
+        environment = self.environments.get(name)
+        while environment is not None and environment.after is not None:
+            passed.insert(0, environment.after)
+            environment = self.environments[environment.after]
+        return tuple(passed)
+
     def promotion_order(self) -> tuple[str, ...]:
         """The environments, each after the one that it follows, else as written."""
         ordered: list[str] = []

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models import names
 from pilothouse.models.runs import DeploymentRequest
 from tests.replay.record import SCENARIOS
@@ -32,7 +32,7 @@ def load(path: Path) -> dict[str, Any]:
 async def replay(path: Path, workflows: list[type]) -> None:
     document = load(path)
     history = WorkflowHistory.from_json(document["workflowId"], document)
-    replayer = Replayer(workflows=workflows, data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=workflows, data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history)
 
 

@@ -275,6 +275,52 @@ async def test_a_person_can_roll_back_what_passed_every_check(
     assert state.hold.reason.endswith("latency doubled")
 
 
+async def test_a_rollback_leaves_a_newer_head_alone(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("fix")
+    workers.broken.add(rev("bad"))
+    result = await deploy(client, workers, rev("bad"))
+    assert result.outcome == "rolled_back"
+    assert "main has moved on" in result.message
+    assert workers.published == []
+    assert workers.applied[-1].revision == rev("good")
+    assert (await deploy(client, workers, rev("fix"))).outcome == "deployed"
+    assert (await free(client, workers)).hold is None
+
+
+async def test_a_rollback_by_hand_takes_the_earlier_environments_along(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    workers.unchanged = True
+    for word in ("one", "two"):
+        await deploy(client, workers, rev(word))
+        await deploy(client, workers, rev(word), "production")
+    await deploy(client, workers, rev("three"))
+    workers.heads["refs/heads/main"] = rev("three")
+    result = await client.execute_workflow(
+        names.ROLLBACK_WORKFLOW,
+        RollbackRequest(repository=workers.repository, environment="production", reason="slow"),
+        id=names.rollback_id(workers.repository.slug, "production", "manual"),
+        task_queue=names.WORKFLOW_QUEUE,
+        result_type=RollbackResult,
+    )
+    assert (result.outcome, result.bad_revision) == ("rolled_back", rev("two"))
+    assert result.to_revision == rev("one")
+    assert result.message.endswith("staging: deployed")
+    revert = workers.heads["refs/heads/main"]
+    assert (await ledger(client, workers, "staging")).last_good.revision == revert
+
+
+async def test_a_lost_history_goes_on_above_the_clusters_fencing_number(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    workers.fencing = 41
+    await deploy(client, workers, rev("a"))
+    assert workers.applied[0].fencing == 42
+
+
 async def test_a_hold_refuses_deployments_and_says_why(
     client: Client, workers: World, rev: Rev
 ) -> None:

@@ -15,11 +15,11 @@ from sys import executable
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models import names
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.health import Diagnosis, DriftReport, Evidence, HealthReport
@@ -87,6 +87,8 @@ class World:
     pipeline_findings: tuple[Finding, ...] = ()
     authors: dict[str, str] = field(default_factory=dict)
     unchanged: bool = False
+    fencing: int = 0
+    """The number that the cluster's inventory holds."""
     drifted: bool = False
     """Whether somebody changes the cluster behind our back."""
     branch_moves: int = 0
@@ -166,6 +168,7 @@ class World:
             environment="staging",
             counts={"change": len(changes), "unchanged": 3 - len(changes)},
             changes=changes,
+            fencing=self.fencing,
         )
 
     @activity.defn
@@ -273,7 +276,7 @@ async def dev_server() -> AsyncIterator[Client]:
     """A Temporal dev server with our search attributes, from the binary beside this Python."""
     env = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(executable).with_name("temporal")),
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         search_attributes=[
             SearchAttributeKey.for_keyword(name) for name in names.SEARCH_ATTRIBUTES
         ],

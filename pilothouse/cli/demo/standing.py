@@ -6,8 +6,9 @@ from pathlib import Path
 from pilothouse.cli.demo.author import EXAMPLE, first_commit
 from pilothouse.cli.demo.narrator import Narrator
 from pilothouse.clients.settings import read_settings
+from pilothouse.local.addresses import Addresses
 from pilothouse.local.git_server.repositories import Repositories
-from pilothouse.local.services import Addresses, LocalServices
+from pilothouse.local.services import LocalServices
 
 NAMESPACES = ("model-api-staging", "model-api-production")
 

@@ -47,6 +47,7 @@ async def make_plan(
         revision=revision,
         environment=bundle.environment,
         counts=dict(counts),
+        fencing=inventory.fencing if inventory is not None else 0,
         changes=tuple(c for c in changes if c.action != "unchanged")[:MAX_CHANGES],
         findings=tuple(sorted(_summed(findings), key=_errors_first)[:MAX_FINDINGS]),
     )

@@ -19,16 +19,14 @@ from pilothouse.models.runs import (
     RollbackRequest,
 )
 
-TYPED_BY_PEOPLE = frozenset(
-    {
-        DeploymentRequest,
-        EnvironmentRequest,
-        MonitorRequest,
-        PipelineRequest,
-        RepositoryRequest,
-        RollbackRequest,
-    }
-)
+TYPED_BY_PEOPLE = frozenset({
+    DeploymentRequest,
+    EnvironmentRequest,
+    MonitorRequest,
+    PipelineRequest,
+    RepositoryRequest,
+    RollbackRequest,
+})
 """What starts a workflow. Everything else is our own: if it cannot be read, a worker is out of
 date, and the workflow waits for a better one instead of failing."""
 

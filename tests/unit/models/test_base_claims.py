@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models.base import Claim, Contract, Declaration, explain
 from pilothouse.models.environment import DecideClaim, DecisionClaim, HoldClaim
 from pilothouse.models.repository import RepositoryEvent
@@ -46,8 +46,8 @@ def test_a_claim_that_was_not_understood_says_nothing_else(
 
 
 async def test_a_claim_decodes_through_the_converter_of_our_workers() -> None:
-    payloads = await pydantic_data_converter.encode([[1, 2]])
-    (claim,) = await pydantic_data_converter.decode(payloads, [DecisionClaim])
+    payloads = await DATA_CONVERTER.encode([[1, 2]])
+    (claim,) = await DATA_CONVERTER.decode(payloads, [DecisionClaim])
     assert claim.problem == "expected a JSON object, got a list"
 
 
