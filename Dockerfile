@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE worker.py /src/
 COPY activities /src/activities
 COPY pilothouse /src/pilothouse
 COPY workflows /src/workflows
+COPY examples /src/examples
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist /src \
  && /opt/pilothouse/bin/pip install --no-deps --no-index /dist/*.whl \
  && /opt/pilothouse/bin/pip uninstall --yes pip

@@ -34,6 +34,7 @@ from pilothouse.clients.temporal.connection import connect
 from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models import names
 from workflows import WORKFLOWS
+from workflows.border import SignalBorder
 
 GRACE = timedelta(seconds=10)
 """How long running activities may go on after a stop was asked for."""
@@ -73,7 +74,7 @@ async def _worker(
         workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
         activities=activities,
         activity_executor=threads,
-        interceptors=[ErrorTranslation(), Logs(), Liveness()],
+        interceptors=[ErrorTranslation(), Logs(), Liveness(), SignalBorder()],
         graceful_shutdown_timeout=GRACE,
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

@@ -1,6 +1,6 @@
 """Public repositories through the whole product: push, validate, plan, apply, wait for health.
 
-    python benchmarks/real_repositories.py FOLDER [--only WORD]
+    python -m benchmarks.real_repositories FOLDER [--only WORD]
 
 FOLDER holds the repositories that `README.md` beside this file names. Everything else is started
 here, in a scratch directory, and stopped at the end: Temporal, Git server, bridge, workers, a real
@@ -15,8 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,139 +25,22 @@ import yaml
 from git import Actor, Repo
 from temporalio.client import Client
 
+from benchmarks.measurements import (
+    Case,
+    history_sizes,
+    push_lines,
+    read_plan,
+    validation_line,
+)
 from pilothouse.cli.demo.observer import Observer
-from pilothouse.clients.folder import validate_folder
 from pilothouse.clients.logging import configure_logging
 from pilothouse.clients.settings import read_settings
 from pilothouse.clients.temporal.connection import TemporalConnection, connect
 from pilothouse.local.git_server.repositories import Repositories
 from pilothouse.local.services import LocalServices
-from pilothouse.models import names
-from pilothouse.models.findings import Finding, ValidationReport
 from pilothouse.models.repository import RepositoryRef
-from pilothouse.models.runs import PipelineResult, StageReport
 
-MOST_REASONS = 3
 SOMEBODY = Actor("Robin Reader", "robin@example.org")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One push. Cases of the same project are commits of one repository, one after the other."""
-
-    project: str
-    name: str
-    repository: str
-    """The folder with the original files."""
-    manifests: str
-    """What the pipeline file points at."""
-    environments: Mapping[str, str]
-    """Environment -> namespace; each after the one before it."""
-    administrator: bool = False
-    """The manifests bring namespaces, definitions or roles: more than a deployer may write."""
-    absent: tuple[str, ...] = ()
-    """Original files that are left out."""
-    stand_ins: tuple[str, ...] = ()
-    """Files that kustomizations name and that the folder lacks; their text is made up."""
-    health_timeout: str = "3m"
-
-
-_PODINFO_OVERLAYS = {"dev": "dev", "staging": "staging", "production": "production"}
-CASES = (
-    Case(
-        project="shop-kustomize",
-        name="kubernetes-manifests (kustomize)",
-        repository="microservices-demo",
-        manifests="kubernetes-manifests",
-        environments={"live": "shop-kustomize"},
-    ),
-    Case(
-        project="shop-release",
-        name="release (plain)",
-        repository="microservices-demo",
-        manifests="release/kubernetes-manifests.yaml",
-        environments={"live": "shop-release"},
-    ),
-    Case(
-        project="podinfo-base",
-        name="kustomize (base)",
-        repository="podinfo",
-        manifests="kustomize",
-        environments={"live": "podinfo-base"},
-    ),
-    Case(
-        project="podinfo-overlays",
-        name="deploy/overlays",
-        repository="podinfo",
-        manifests="deploy",
-        environments=_PODINFO_OVERLAYS,
-        administrator=True,
-    ),
-    Case(
-        project="podinfo-overlays",
-        name="deploy/overlays, missing files made up",
-        repository="podinfo",
-        manifests="deploy",
-        environments=_PODINFO_OVERLAYS,
-        administrator=True,
-        stand_ins=(
-            "deploy/bases/cache/redis.conf",
-            "deploy/bases/database/scripts/backup.sh",
-            "deploy/bases/database/scripts/rollup.sh",
-            "deploy/bases/frontend/scripts/warm-cache-init.sh",
-            "deploy/bases/frontend/scripts/warm-cache.sh",
-        ),
-    ),
-    Case(
-        project="kube-prometheus",
-        name="manifests with setup",
-        repository="kube-prometheus",
-        manifests="manifests",
-        environments={"live": "monitoring"},
-        administrator=True,
-        health_timeout="90s",
-    ),
-    Case(
-        project="kube-prometheus",
-        name="manifests with setup, without the APIService",
-        repository="kube-prometheus",
-        manifests="manifests",
-        environments={"live": "monitoring"},
-        administrator=True,
-        absent=("manifests/prometheusAdapter-apiService.yaml",),
-    ),
-)
-VALIDATED = ("microservices-demo", "podinfo", "kube-prometheus", "flux2-kustomize-helm-example")
-
-
-# -- validation ------------------------------------------------------------------------------------
-
-
-def validate(originals: Path, repository: str) -> dict[str, object]:
-    """Validate a repository's whole folder, as `pilothouse validate` does."""
-    started = time.monotonic()
-    report = validate_folder(originals / repository)
-    seconds = time.monotonic() - started
-    return {
-        "repository": repository,
-        "case": "validate the whole folder",
-        "objects": report.objects,
-        "validate_s": round(seconds, 2),
-        "outcome": report.verdict,
-        **_counted(report),
-        "rules": Counter(f"{found.severity} {found.rule}" for found in report.findings),
-        "refused": _reasons(report.findings),
-    }
-
-
-def _counted(report: ValidationReport) -> dict[str, int]:
-    severities = Counter(found.severity for found in report.findings)
-    return {"errors": severities["error"], "warnings": severities["warning"]}
-
-
-def _reasons(findings: tuple[Finding, ...]) -> list[str]:
-    errors = [found for found in findings if found.severity == "error"]
-    return [f"{e.file}:{e.line} [{e.rule}] {e.message}" for e in errors[:MOST_REASONS]]
 
 
 # -- one push --------------------------------------------------------------------------------------
@@ -204,13 +86,13 @@ class Bench:
         observer = Observer(self.client, repository.slug)
         started = time.monotonic()
         result = await observer.run(revision, "push")
-        sizes = await _history_sizes(self.client, repository.slug, revision, case)
+        sizes = await history_sizes(self.client, repository.slug, revision, case)
         whole = {
             "rights": "administrator" if case.administrator else "deployer",
             "run_s": round(time.monotonic() - started, 1),
             **sizes,
         }
-        return [line | whole for line in _lines(case, result)]
+        return [line | whole for line in push_lines(case, result)]
 
     async def _become_administrator(self) -> None:
         """Serve the cluster's queue with rights that no deployer should have, from now on."""
@@ -246,88 +128,6 @@ class Bench:
             repo.create_remote("origin", f"{self.services.addresses.git}/{case.project}.git")
             self.clones[case.project] = repo
         return self.clones[case.project]
-
-
-def _lines(case: Case, result: PipelineResult) -> Iterator[dict[str, object]]:
-    """One line for each environment that was tried; one, if the run ended before any."""
-    validator = next((stage for stage in result.stages if stage.validation), None)
-    deployments = [stage for stage in result.stages if stage.deployment]
-    for stage in deployments or (None,):
-        yield {
-            "repository": case.repository,
-            "case": case.name + (f": {stage.environment}" if stage and stage.environment else ""),
-            **_validated(validator),
-            **_deployed(stage),
-            "outcome": stage.deployment.outcome if stage and stage.deployment else result.outcome,
-            "refused": _refused(result, validator, stage),
-        }
-
-
-def _validated(stage: StageReport | None) -> dict[str, object]:
-    if stage is None or stage.validation is None:
-        return {"objects": 0}
-    report = stage.validation
-    seconds = round(stage.seconds, 2)
-    return {"objects": report.objects, "validate_s": seconds, **_counted(report)}
-
-
-def _deployed(stage: StageReport | None) -> dict[str, object]:
-    """Seconds from the start of the deployment to the last write, and from there to healthy."""
-    if stage is None or stage.deployment is None:
-        return {}
-    health = stage.deployment.health
-    waited = health.seconds if health else 0.0
-    found: dict[str, object] = {"deploy_s": round(stage.deployment.seconds - waited, 1)}
-    if health is None:
-        return found
-    return found | {"objects": health.objects, "healthy_s": round(waited, 1)}
-
-
-def _refused(
-    result: PipelineResult, validator: StageReport | None, stage: StageReport | None
-) -> list[str]:
-    """The first reasons, from wherever the run came to its end."""
-    if validator and validator.validation and validator.validation.verdict == "block":
-        return _reasons(validator.validation.findings)
-    if stage is None or stage.deployment is None:
-        return [result.message] if result.message else []
-    deployment = stage.deployment
-    reasons = [*_reasons(deployment.plan.findings)] if deployment.plan else []
-    if deployment.apply:
-        reasons += [f"{p.object}: {p.result} {p.message}" for p in deployment.apply.problems]
-    if deployment.health:
-        reasons += [f"{w.object}: {w.status}: {w.message}" for w in deployment.health.waiting_for]
-    if deployment.outcome != "deployed":
-        reasons.append(deployment.message)
-    return reasons[:MOST_REASONS]
-
-
-async def _history_sizes(client: Client, slug: str, revision: str, case: Case) -> dict[str, object]:
-    """How large the histories of the run and of its deployments became."""
-    total = largest = 0
-    ids = [names.pipeline_id(slug, "push", revision)]
-    ids += [names.deployment_id(slug, name, revision) for name in case.environments]
-    observer = Observer(client, slug)
-    for workflow_id in ids:
-        if not await observer.exists(workflow_id):
-            continue
-        history = await client.get_workflow_handle(workflow_id).fetch_history()
-        total += sum(event.ByteSize() for event in history.events)
-        largest = max([largest, *_payload_sizes(history.to_json_dict())])
-    return {"history_bytes": total, "largest_payload_bytes": largest}
-
-
-def _payload_sizes(value: object) -> Iterator[int]:
-    """Bytes of every payload in a history's JSON."""
-    if isinstance(value, dict):
-        data = value.get("data")
-        if "metadata" in value and isinstance(data, str):
-            yield len(data) * 3 // 4
-        for item in value.values():
-            yield from _payload_sizes(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _payload_sizes(item)
 
 
 # -- the program -----------------------------------------------------------------------------------
@@ -377,18 +177,24 @@ async def main() -> int:
     arguments = parser.parse_args()
     configure_logging("warning", json=False)
     originals: Path = arguments.folder.absolute()
-    for repository in VALIDATED:
-        if arguments.only in repository and (originals / repository).is_dir():
-            _print(validate(originals, repository))
+    plan = read_plan()
+    whole = [
+        repository
+        for repository in plan.validate
+        if arguments.only in repository and (originals / repository).is_dir()
+    ]
+    for repository in whole:
+        _print(validation_line(originals, repository))
     cases = [
         case
-        for case in CASES
+        for case in plan.pushes
         if arguments.only in f"{case.repository} {case.project} {case.name}"
         and (originals / case.repository).is_dir()
     ]
     if not cases:
-        _say(f"{originals} holds none of the repositories: see benchmarks/README.md")
-        return 1
+        if not whole:
+            _say(f"{originals} holds nothing of it: see benchmarks/README.md")
+        return 0 if whole else 1
     async with running_bench(originals, cases) as bench:
         for case in cases:
             for line in await bench.run(case):

@@ -50,6 +50,8 @@ class ApprovalDesk:
         elif not self._plan:
             if len(self._early) < MAX_EARLY:
                 self._early.append(claim)
+            else:
+                self.note("a decision was dropped: too many came before the question")
         else:
             self.decision = Decision(
                 approved=claim.approve,
@@ -59,16 +61,22 @@ class ApprovalDesk:
                 at=now.isoformat(),
             )
 
+    @property
+    def rejected(self) -> bool:
+        """Whether the decision that counts is a no."""
+        return self.decision is not None and not self.decision.approved
+
     def refusal(self, claim: DecideClaim) -> str:
         """Why a claim cannot count, as far as it is known now; empty if it can."""
         if claim.problem:
             return f"it was not understood ({claim.problem})"
-        if not claim.by:
+        if not claim.by.strip():
             return 'it does not say who decides: add "by"'
         if self._closed:
             return self._closed
-        if self.decision is not None:
-            return f"already decided by {self.decision.by}"
+        vetoes = self.decision is not None and self.decision.approved and not claim.approve
+        if self.decision is not None and not vetoes:
+            return f"already decided by {self.decision.by[:60]}"
         digits = claim.plan.removeprefix("sha256:")
         if len(digits) < MIN_PLAN_DIGITS:
             return f'it names no plan: add "plan" with at least {MIN_PLAN_DIGITS} of its digits'

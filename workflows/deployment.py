@@ -121,14 +121,8 @@ class DeploymentWorkflow:
         except TimeoutError:
             self._desk.close("the time to decide is over")
             raise Ended("expired", f"nobody decided within {policy.expires}") from None
-        decision = self._desk.decision
-        self._desk.close("the decision is made")
         self._stop_if_superseded()
-        if decision is None:
-            raise ApplicationError("the wait for a decision ended without one")
-        self._update(decision=decision)
-        if not decision.approved:
-            raise Ended("rejected", f"rejected by {decision.by}: {decision.reason}")
+        self._stop_if_rejected()
 
     async def _acquire(self, plan: Plan) -> LockAnswer:
         self._enter("lock")
@@ -139,15 +133,18 @@ class DeploymentWorkflow:
                 seen_fencing=plan.fencing,
                 rollback=self._request.rollback,
             ),
-            give_up=lambda: bool(self._superseded),
+            give_up=lambda: bool(self._superseded) or self._desk.rejected,
         )
         self._stop_if_superseded()
+        # A rejection still counts after an approval, as long as nothing is written.
+        self._stop_if_rejected()
         if answer is None or not answer.granted:
             raise Ended("on_hold", answer.reason if answer else "the lock was not answered")
         return answer
 
     async def _apply(self, prepared: Prepared, lease: LockAnswer) -> None:
         self._applying = True
+        self._desk.close("it is writing already")
         self._enter("applying")
         applied = await rollout.apply(self._request, prepared, lease)
         self._update(apply=applied)
@@ -270,6 +267,12 @@ class DeploymentWorkflow:
     def _stop_if_superseded(self) -> None:
         if self._superseded and not self._applying:
             raise Ended("superseded", f"superseded by {names.short(self._superseded)}")
+
+    def _stop_if_rejected(self) -> None:
+        decision = self._desk.decision
+        self._update(decision=decision)
+        if decision is not None and not decision.approved:
+            raise Ended("rejected", f"rejected by {decision.by}: {decision.reason}")
 
     def _enter(self, phase: str) -> None:
         self._phase = phase

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -19,6 +20,10 @@ with workflow.unsafe.imports_passed_through():
         LockRequest,
     )
     from pilothouse.models.repository import RepositoryRef
+
+
+ASK_AGAIN = timedelta(minutes=5)
+"""The queue may have been full, or the environment's workflow ended: asking twice is harmless."""
 
 
 class EnvironmentLock:
@@ -57,10 +62,15 @@ class EnvironmentLock:
     ) -> LockAnswer | None:
         """Ask, and wait as long as it takes; None if `give_up` came true first."""
         if self._answer is None:
-            await self._ensure_environment()
             self._requested = True
-            await self._signal(names.SIGNAL_REQUEST_LOCK, request)
-            await workflow.wait_condition(lambda: self._answer is not None or give_up())
+            while self._answer is None and not give_up():
+                await self.tell(names.SIGNAL_REQUEST_LOCK, request)
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: self._answer is not None or give_up(),
+                        timeout=ASK_AGAIN,
+                        timeout_summary="before asking for the lock again",
+                    )
         if self.held and not self._inherited:
             every = timedelta(seconds=request.lease_seconds / 3)
             self._renewal = asyncio.create_task(self._renew(every))

@@ -145,6 +145,58 @@ async def test_a_claim_that_cannot_count_is_refused_and_said(
     assert workers.applied == []
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "expected a JSON object, got null"),
+        ([{"by": "lead"}, {"by": "lead"}], "expected a JSON object, got null"),
+        ([b"approve"], "expected a JSON object"),
+        ([None], "expected a JSON object, got null"),
+    ],
+)
+async def test_a_signal_of_another_shape_is_refused_and_the_workflow_goes_on(
+    client: Client, workers: World, rev: Rev, values: list[Any], said: str
+) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await phase(handle, "approval")
+    await handle.signal(names.SIGNAL_APPROVE, args=values)
+    await handle.signal(names.SIGNAL_LOCK_ANSWERED, args=values)
+
+    async def noticed() -> bool:
+        return any(said in n for n in (await handle.query(names.QUERY_STATE))["notices"])
+
+    await until(noticed)
+    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
+    assert (await handle.result()).outcome == "superseded"
+
+
+async def test_a_hold_without_a_word_is_refused_and_the_environment_goes_on(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    await deploy(client, workers, rev("a"))
+    environment = environment_of(client, workers)
+    for signal in (names.SIGNAL_HOLD, names.SIGNAL_RELEASE_LOCK, names.SIGNAL_REQUEST_LOCK):
+        await environment.signal(signal)
+
+    async def noticed() -> bool:
+        notices = (await ledger(client, workers)).notices
+        return any("hold refused: expected a JSON object" in each for each in notices)
+
+    await until(noticed)
+    assert (await deploy(client, workers, rev("b"))).outcome == "deployed"
+
+
+async def test_an_update_without_input_is_refused_and_the_workflow_goes_on(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    handle = await start(client, workers, rev("a"), "production")
+    await phase(handle, "approval")
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update(names.UPDATE_DECIDE)
+    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
+    assert (await handle.result()).outcome == "superseded"
+
+
 async def test_an_update_that_cannot_count_is_answered_with_the_reason(
     client: Client, workers: World, rev: Rev
 ) -> None:
@@ -168,6 +220,26 @@ async def test_a_signal_nobody_knows_is_said_in_the_state(
     ]
     await handle.signal(names.SIGNAL_SUPERSEDE, {"by": rev("b")})
     assert (await handle.result()).outcome == "superseded"
+
+
+async def test_a_rejection_counts_until_the_first_write(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    workers.writing = asyncio.Event()
+    first = await start(client, workers, rev("a"), "production")
+    await phase(first, "approval")
+    plan = (await first.query(names.QUERY_STATE))["result"]["plan"]["digest"]
+    await first.signal(names.SIGNAL_APPROVE, {"by": "lead", "plan": plan})
+    await phase(first, "applying")
+    second = await start(client, workers, rev("b"), "production")
+    await phase(second, "approval")
+    plan = (await second.query(names.QUERY_STATE))["result"]["plan"]["digest"]
+    await second.signal(names.SIGNAL_APPROVE, {"by": "lead", "plan": plan})
+    await phase(second, "lock")
+    await second.signal(names.SIGNAL_REJECT, {"by": "boss", "plan": plan, "reason": "no"})
+    assert (await second.result()).outcome == "rejected"
+    workers.writing.set()
+    assert (await first.result()).outcome == "deployed"
 
 
 async def test_nothing_to_change_needs_no_approval(

@@ -53,6 +53,7 @@ from pilothouse.models.steps import (
     TestRequest,
 )
 from workflows import WORKFLOWS
+from workflows.border import SignalBorder
 
 DEPLOYMENT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="app", name="model-api")
 
@@ -300,6 +301,7 @@ async def working(client: Client, world: World) -> AsyncIterator[World]:
                 task_queue=queue,
                 workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
                 activities=activities,
+                interceptors=[SignalBorder()],
             )
             await stack.enter_async_context(worker)
         yield world

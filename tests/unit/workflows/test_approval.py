@@ -58,14 +58,28 @@ def test_the_plan_may_be_named_whole_or_by_its_first_digits(plan: str) -> None:
     assert opened.decision is not None and opened.decision.plan == PLAN
 
 
-@pytest.mark.parametrize("approve", [True, False])
-def test_what_comes_after_a_decision_has_no_further_effect(approve: bool) -> None:
+@pytest.mark.parametrize(("first", "second"), [(True, True), (False, True), (False, False)])
+def test_what_comes_after_a_decision_has_no_further_effect(first: bool, second: bool) -> None:
+    opened = desk()
+    opened.judge(claim(approve=first), NOW)
+    decided = opened.decision
+    opened.judge(claim("other@example.org", approve=second), NOW)
+    assert opened.decision is decided
+    assert opened.notices[-1].endswith(f"refused: already decided by {LEAD}")
+
+
+def test_a_rejection_voids_an_approval_as_long_as_nothing_is_written() -> None:
     opened = desk()
     opened.judge(claim(), NOW)
-    first = opened.decision
-    opened.judge(claim("other@example.org", approve=approve), NOW)
-    assert opened.decision is first
-    assert opened.notices[-1].endswith(f"refused: already decided by {LEAD}")
+    opened.judge(claim("boss@example.org", approve=False), NOW)
+    assert opened.rejected
+    assert opened.decision is not None and opened.decision.by == "boss@example.org"
+
+
+def test_nobody_in_particular_decides_nothing() -> None:
+    opened = desk()
+    opened.judge(claim(by="   "), NOW)
+    assert opened.decision is None
 
 
 def test_a_decision_before_the_question_is_held_and_judged_when_it_is_asked() -> None:
