@@ -38,7 +38,8 @@ from workflows.border import SignalBorder
 
 GRACE = timedelta(seconds=10)
 """How long running activities may go on after a stop was asked for."""
-THREADS = 8
+SLOTS = 16
+"""Activities of one queue at once, and the threads for those that block."""
 
 log = structlog.get_logger()
 
@@ -51,9 +52,8 @@ async def serve(settings: Settings, queues: Sequence[str]) -> None:
         loop.add_signal_handler(signum, stopped.set)
     async with AsyncExitStack() as stack:
         client = await connect()
-        threads = stack.enter_context(ThreadPoolExecutor(THREADS, "activity"))
         for queue in queues:
-            worker = await _worker(queue, settings, client, threads, stack)
+            worker = await _worker(queue, settings, client, stack, stopped)
             await stack.enter_async_context(worker)
         log.info("serving", queues=list(queues))
         await stopped.wait()
@@ -64,18 +64,25 @@ async def _worker(
     queue: str,
     settings: Settings,
     client: Client,
-    threads: ThreadPoolExecutor,
     stack: AsyncExitStack,
+    stopped: asyncio.Event,
 ) -> Worker:
+    async def dead(error: BaseException) -> None:
+        # The process ends with it: alive and serving nothing would look like health.
+        log.error("a worker broke", queue=queue, error=type(error).__name__)
+        stopped.set()
+
     activities = await _activities(queue, settings, client, stack)
     return Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
         activities=activities,
-        activity_executor=threads,
+        activity_executor=stack.enter_context(ThreadPoolExecutor(SLOTS, queue)),
+        max_concurrent_activities=SLOTS,
         interceptors=[ErrorTranslation(), Logs(), Liveness(), SignalBorder()],
         graceful_shutdown_timeout=GRACE,
+        on_fatal_error=dead,
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
     )
