@@ -121,7 +121,9 @@ def _api_server(layout: Layout, ports: Ports) -> tuple[str, ...]:
         "--anonymous-auth=false",
         "--authorization-mode=RBAC",
         "--allow-privileged=true",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        # The API server itself calls Services (aggregated APIs, webhooks). Their addresses lead
+        # nowhere here, and must not lead out of this machine: somebody may answer there.
+        "--service-cluster-ip-range=127.96.0.0/16",
         f"--service-account-issuer={ISSUER}",
         f"--api-audiences={ISSUER}",
         f"--service-account-key-file={pki.service_account_public_key}",

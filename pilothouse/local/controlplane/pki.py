@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALIDITY = timedelta(days=3650)
 """Nothing renews them and nothing outside this machine trusts them."""
-SERVICE_IP = "10.0.0.1"
+SERVICE_IP = "127.96.0.1"
 """The first address of the service range: what Pods call the API server."""
 _CLOCK_SKEW = timedelta(minutes=5)
 _SERVER = ExtendedKeyUsageOID.SERVER_AUTH
