@@ -7,12 +7,14 @@ can be kept apart: a worker that serves no cluster queue never opens a kubeconfi
 import argparse
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import structlog
+from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -33,6 +35,8 @@ from pilothouse.clients.store import ContentStore
 from pilothouse.clients.temporal.connection import connect
 from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models import names
+from pilothouse.models.base import explain
+from pilothouse.models.errors import PermanentError, TemporaryError
 from workflows import WORKFLOWS
 from workflows.border import SignalBorder
 
@@ -61,11 +65,7 @@ async def serve(settings: Settings, queues: Sequence[str]) -> None:
 
 
 async def _worker(
-    queue: str,
-    settings: Settings,
-    client: Client,
-    stack: AsyncExitStack,
-    stopped: asyncio.Event,
+    queue: str, settings: Settings, client: Client, stack: AsyncExitStack, stopped: asyncio.Event
 ) -> Worker:
     async def dead(error: BaseException) -> None:
         # The process ends with it: alive and serving nothing would look like health.
@@ -127,17 +127,19 @@ async def _activities(
 
 
 def main() -> None:
-    """Parse the command line and serve."""
+    """Parse the command line and serve; what a person can mend is said in one line."""
     parser = argparse.ArgumentParser(prog="worker", description=__doc__.splitlines()[0])
     parser.add_argument("--queue", action="append", choices=names.TASK_QUEUES, dest="queues")
     queues = parser.parse_args().queues or names.TASK_QUEUES
-    settings = read_settings()
-    configure_logging(
-        settings.log_level,
-        json=settings.log_format == "json",
-        secrets=[secret.get_secret_value() for secret in settings.git_credentials.values()],
-    )
-    asyncio.run(serve(settings, queues))
+    try:
+        settings = read_settings()
+        secrets = [each.get_secret_value() for each in settings.git_credentials.values()]
+        configure_logging(settings.log_level, json=settings.log_format == "json", secrets=secrets)
+        asyncio.run(serve(settings, queues))
+    except ValidationError as error:
+        sys.exit(f"worker: settings: {explain(error)}")
+    except (PermanentError, TemporaryError) as error:
+        sys.exit(f"worker: {error}")
 
 
 if __name__ == "__main__":

@@ -167,6 +167,9 @@ class Transport:
 
 
 async def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> None:
+    if kubeconfig is not None and not kubeconfig.is_file():
+        # Asked first: the library prints its own complaint on standard output.
+        raise PermanentError("ClusterRefused", f"there is no kubeconfig {kubeconfig}")
     try:
         if kubeconfig is None and _SERVICE_ACCOUNT_TOKEN.is_file():
             load_incluster_config(client_configuration=configuration)

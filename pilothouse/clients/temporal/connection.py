@@ -1,6 +1,7 @@
 """One way to connect, so that worker, bridge, `pilothouse` and `temporal` agree on the server."""
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,7 +67,9 @@ async def connect(
     except TimeoutError:
         raise _unavailable(address, f"no answer in {timeout.total_seconds():g} s") from None
     except RuntimeError as error:
-        raise _unavailable(address, str(error)) from error
+        # The SDK quotes its transport's error, with its types; people need the last words of it.
+        said = re.search(r'message: "([^"]+)"', str(error))
+        raise _unavailable(address, said[1] if said else str(error)) from error
     except ValueError as error:
         raise PermanentError(
             "InvalidRequest", f"Temporal's address {address!r} is not host:port: {error}"
