@@ -37,7 +37,7 @@ from workflows import recovery, rollout
 from workflows.approval import ApprovalDesk, as_decision, describe_unknown
 from workflows.lock import EnvironmentLock
 from workflows.preparation import Ended, Prepared, prepare
-from workflows.visibility import publish, reason
+from workflows.visibility import publish, reason, started_by_us
 
 SIGNALS = (names.SIGNAL_APPROVE, names.SIGNAL_REJECT, names.SIGNAL_SUPERSEDE)
 
@@ -78,6 +78,8 @@ class DeploymentWorkflow:
         )
         try:
             self._enter("planning")
+            if (request.rollback or request.lease is not None) and not started_by_us():
+                raise Ended("blocked", "rollback and lease are not for requests by hand")
             prepared = await prepare(request, self._update)
             self._stop_if_superseded()
             await self._approve(prepared)

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows import options
 from workflows.commits import publish_commit
 from workflows.lock import EnvironmentLock
-from workflows.visibility import error_type, publish, reason
+from workflows.visibility import error_type, publish, reason, started_by_us
 
 
 class Ended(Exception):
@@ -66,6 +66,9 @@ class RollbackWorkflow:
         """Hold, revert, deploy, and say whether it helped."""
         publish(repository=request.repository.slug, environment=request.environment)
         try:
+            if request.lease is not None and not started_by_us():
+                message = "lease is not for requests by hand"
+                raise Ended(RollbackResult(outcome="failed", message=message))
             undo = request.bad_revision or await self._head()
             lease = await self._acquire(undo)
             bad = request.bad_revision or (lease.last_good.revision if lease.last_good else undo)
@@ -112,19 +115,22 @@ class RollbackWorkflow:
     async def _target(self, lease: LockAnswer, bad: str) -> str:
         """The named revision, or the newest that was good here and is not the bad one.
 
-        A person may call a revision bad that passed every check; the environment remembers it.
+        It skips the approval, so it goes back only to what had one, and worked. A person may call
+        a revision bad that passed every check; the environment remembers it.
         """
         past = {release.revision: release for release in lease.good}
-        if bad in past:
-            update = {"outcome": "bad", "reason": self._request.reason}
-            record = ReleaseRecord(release=past.pop(bad).model_copy(update=update))
-            await self._lock.tell(names.SIGNAL_RECORD_RELEASE, record)
+        blamed = past.pop(bad, None)
         good = self._request.to_revision or next(reversed(past), "")
-        if not good or good == bad:
+        if good not in past:
             message = "there is no earlier revision that was healthy here"
+            if good:
+                message = f"{names.short(good)} is not among the last that were healthy here"
             raise Ended(RollbackResult(outcome="nothing_good", bad_revision=bad, message=message))
-        if good in past:
-            self._expected_plan = past[good].plan
+        if blamed is not None:
+            update = {"outcome": "bad", "reason": self._request.reason}
+            record = ReleaseRecord(release=blamed.model_copy(update=update))
+            await self._lock.tell(names.SIGNAL_RECORD_RELEASE, record)
+        self._expected_plan = past[good].plan
         self._result = self._result.model_copy(update={"bad_revision": bad, "to_revision": good})
         return good
 

@@ -164,7 +164,7 @@ async def deploy(run: Run, agent: str) -> list[StageReport]:
         after = run.pipeline.environments[environment].after
         if run.superseded or (after is not None and after not in run.deployed):
             continue
-        result = await _deploy_one(run, environment, run.request.revision, rollback=False)
+        result = await _deploy_one(run, environment, run.request.revision)
         reports.append(_deployment_report(agent, environment, result))
         if result.outcome == "deployed":
             run.deployed.append(environment)
@@ -180,18 +180,19 @@ async def deploy(run: Run, agent: str) -> list[StageReport]:
 
 
 async def _converge(run: Run, agent: str, revert: str) -> list[StageReport]:
-    """The branch says the revert now: environments that took the bad revision follow it."""
+    """The branch says the revert now: environments that took the bad revision follow it.
+
+    By their own policy: what was good in the failed environment need not have been good there.
+    """
     reports = []
     for environment in list(run.deployed):
-        result = await _deploy_one(run, environment, revert, rollback=True)
+        result = await _deploy_one(run, environment, revert)
         reports.append(_deployment_report(agent, environment, result))
         run.deployed.remove(environment)
     return reports
 
 
-async def _deploy_one(
-    run: Run, environment: str, revision: str, *, rollback: bool
-) -> DeploymentResult:
+async def _deploy_one(run: Run, environment: str, revision: str) -> DeploymentResult:
     slug = run.request.repository.slug
     started = workflow.now()
     try:
@@ -202,7 +203,6 @@ async def _deploy_one(
                 revision=revision,
                 environment=environment,
                 run=workflow.info().workflow_id,
-                rollback=rollback,
             ),
             id=names.deployment_id(slug, environment, revision),
             result_type=DeploymentResult,

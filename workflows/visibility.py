@@ -20,6 +20,14 @@ def publish(**attributes: str) -> None:
     ])
 
 
+def started_by_us() -> bool:
+    """Whether another workflow of ours started this one; nobody can claim that from outside.
+
+    What skips an approval or brings its own lock may come from a parent only.
+    """
+    return workflow.info().parent is not None
+
+
 def reason(error: BaseException) -> str:
     """The innermost message of a failure: what a person must read."""
     cause = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else None

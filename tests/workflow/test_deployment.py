@@ -393,6 +393,44 @@ async def test_a_lost_history_goes_on_above_the_clusters_fencing_number(
     assert workers.applied[0].fencing == 42
 
 
+async def test_nobody_skips_the_approval_by_calling_it_a_rollback(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    request = DeploymentRequest(
+        repository=workers.repository, revision=rev("a"), environment="production", rollback=True
+    )
+    result = await client.execute_workflow(
+        names.DEPLOYMENT_WORKFLOW,
+        request,
+        id=names.deployment_id(workers.repository.slug, "production", rev("a")),
+        task_queue=names.WORKFLOW_QUEUE,
+        result_type=DeploymentResult,
+    )
+    assert result.outcome == "blocked"
+    assert workers.applied == []
+
+
+async def test_a_rollback_goes_only_to_what_was_healthy_here(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    await deploy(client, workers, rev("good"))
+    workers.heads["refs/heads/main"] = rev("good")
+    result = await client.execute_workflow(
+        names.ROLLBACK_WORKFLOW,
+        RollbackRequest(
+            repository=workers.repository, environment="staging", to_revision=rev("never")
+        ),
+        id=names.rollback_id(workers.repository.slug, "staging", "manual"),
+        task_queue=names.WORKFLOW_QUEUE,
+        result_type=RollbackResult,
+    )
+    assert result.outcome == "nothing_good"
+    assert "not among the last that were healthy here" in result.message
+    assert len(workers.applied) == 1
+    state = await free(client, workers)
+    assert (state.hold, state.last_good.revision) == (None, rev("good"))
+
+
 async def test_a_hold_refuses_deployments_and_says_why(
     client: Client, workers: World, rev: Rev
 ) -> None:
