@@ -4,7 +4,7 @@ import asyncio
 import runpy
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from pilothouse.cli.console import (
     print_json,
     say,
 )
+
+if TYPE_CHECKING:
+    from pilothouse.bridge.configuration import BridgeConfiguration
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 Kubeconfig = Annotated[
@@ -105,7 +108,7 @@ def bridge(
         Path | None, typer.Option(help="Live secrets of all repositories, one a line.")
     ] = None,
     host: Annotated[str, typer.Option()] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8420,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8420,
     allowed_host: Annotated[
         list[str], typer.Option(help="A name in the Host header that is answered; repeatable.")
     ] = [],  # noqa: B006
@@ -114,11 +117,6 @@ def bridge(
 
     Example: pilothouse bridge --repositories repositories.yaml --webhook-secret-file secret
     """
-    from pilothouse.bridge.configuration import (
-        BridgeConfiguration,
-        load_repositories,
-        load_secrets,
-    )
     from pilothouse.bridge.server import run_bridge
     from pilothouse.clients.logging import configure_logging
     from pilothouse.clients.settings import read_settings
@@ -126,21 +124,34 @@ def bridge(
     with clear_errors():
         settings = read_settings()
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        hosts = {"allowed_hosts": tuple(allowed_host)} if allowed_host else {}
-        configuration = BridgeConfiguration.model_validate({
-            "journal": settings.data_dir / "webhooks.db",
-            "repositories": load_repositories(repositories),
-            "secrets": load_secrets(webhook_secret_file) if webhook_secret_file else (),
-            "repositories_source": str(repositories),
-            "host": host,
-            "port": port,
-            **hosts,
-        })
-        if not configuration.repositories:
-            fail(f"{repositories} lists no repository", WRONG_USE)
+        configuration = _bridge_configuration(
+            settings.data_dir / "webhooks.db", repositories, webhook_secret_file, allowed_host
+        ).model_copy(update={"host": host, "port": port})
         configure_logging(
             settings.log_level,
             json=settings.log_format == "json",
             secrets=[secret.get_secret_value() for secret in configuration.all_secrets()],
         )
         asyncio.run(run_bridge(configuration))
+
+
+def _bridge_configuration(
+    journal: Path, repositories: Path, secret_file: Path | None, allowed_hosts: list[str]
+) -> "BridgeConfiguration":
+    from pilothouse.bridge.configuration import (
+        BridgeConfiguration,
+        load_repositories,
+        load_secrets,
+    )
+
+    watched = load_repositories(repositories)
+    if not watched:
+        fail(f"{repositories} lists no repository", WRONG_USE)
+    hosts = {"allowed_hosts": tuple(allowed_hosts)} if allowed_hosts else {}
+    return BridgeConfiguration(
+        journal=journal,
+        repositories=watched,
+        secrets=load_secrets(secret_file) if secret_file else (),
+        repositories_source=str(repositories),
+        **hosts,
+    )

@@ -53,24 +53,10 @@ def configure_logging(
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ValueError(f"{level!r} is not a log level: use debug, info, warning or error")
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        add_temporal_context,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(sort_keys=True)
-        if json
-        else structlog.dev.ConsoleRenderer(colors=False)
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -78,21 +64,28 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                Redactor(secrets, strip_control=not json),
-                renderer,
-            ],
-        )
-    )
+    handler.setFormatter(_formatter(json, secrets))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+
+
+def _formatter(json: bool, secrets: Iterable[str]) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(sort_keys=True)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *_SHARED],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            Redactor(secrets, strip_control=not json),
+            renderer,
+        ],
+    )
 
 
 def add_temporal_context(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -154,3 +147,15 @@ class Redactor:
         text = _URL_CREDENTIALS.sub(rf"\1{REDACTED}@", text)
         text = _BEARER.sub(rf"\1 {REDACTED}", text)
         return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) if self._strip_control else text
+
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    add_temporal_context,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+)
+"""What every record gets, ours and other libraries'."""
