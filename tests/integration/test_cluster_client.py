@@ -530,8 +530,16 @@ async def test_a_server_that_is_away_is_a_temporary_error(tmp_path: Path) -> Non
     assert caught.value.type == "ClusterUnavailable"
 
 
-async def test_a_kubeconfig_that_is_no_kubeconfig_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["- 1", "{", "kind: Config", "contexts: 7", "\0"])
+async def test_a_kubeconfig_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str) -> None:
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_text(text)
     with pytest.raises(PermanentError, match="cannot be used"):
+        await ClusterClient.connect(nonsense)
+
+
+async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="there is no kubeconfig .*none"):
         await ClusterClient.connect(tmp_path / "none")
 
 

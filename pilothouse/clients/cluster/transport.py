@@ -20,6 +20,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 from pydantic import JsonValue
+from yaml import YAMLError
 
 from pilothouse.clients.cluster.answers import Answer, Refusal, Unavailable, read_status
 from pilothouse.models.errors import PermanentError
@@ -180,7 +181,8 @@ async def _load(configuration: Configuration, kubeconfig: Path | None, context: 
             client_configuration=configuration,
             persist_config=False,
         )
-    except (ConfigException, OSError, ValueError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
+        # The library assumes the form of the file, so nonsense shows as any of these.
         where = kubeconfig or "of the default place"
         raise PermanentError(
             "ClusterRefused", f"the kubeconfig {where} cannot be used: {error}"
