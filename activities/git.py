@@ -1,6 +1,5 @@
 """Git: read heads, take snapshots, propose and publish commits. Holds the Git credentials."""
 
-import json
 from datetime import datetime
 
 from temporalio import activity
@@ -151,25 +150,3 @@ class GitActivities:
                 when=when,
             )
         return ProposedCommit(revision=revision, base=base)
-
-
-def read_executables(store: ContentStore, tree: str) -> frozenset[str]:
-    """The paths of a snapshot that Git marks as executable.
-
-    Raises:
-        PermanentError: `StoreMiss` or `DigestMismatch`.
-    """
-    entries: dict[str, dict[str, str]] = json.loads(store.get(tree))
-    return frozenset(path for path, entry in entries.items() if entry["mode"] == "100755")
-
-
-def read_tree(store: ContentStore, tree: str) -> dict[str, bytes]:
-    """The regular files of a snapshot; symlinks, submodules and oversized files are left out.
-
-    Raises:
-        PermanentError: `StoreMiss` or `DigestMismatch`.
-    """
-    entries: dict[str, dict[str, str]] = json.loads(store.get(tree))
-    return {
-        path: store.get(entry["digest"]) for path, entry in entries.items() if "digest" in entry
-    }

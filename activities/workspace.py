@@ -5,20 +5,19 @@ from pathlib import Path
 
 from temporalio import activity
 
-from activities.git import read_executables, read_tree
 from pilothouse.clients.sandbox import run_commands
 from pilothouse.clients.store import ContentStore
+from pilothouse.clients.tree import StoredTree
 from pilothouse.gitops.manifests.render import Kustomize, bundle, render
-from pilothouse.gitops.pipeline_file import parse_pipeline
+from pilothouse.gitops.pipeline_file import PIPELINE_FILE, missing_pipeline, parse_pipeline
 from pilothouse.gitops.validation.checks import check
 from pilothouse.gitops.validation.schemas import SchemaCheck
-from pilothouse.models.findings import Finding, report
+from pilothouse.models.findings import report
+from pilothouse.models.names import short
 from pilothouse.models.objects import RenderedBundle
 from pilothouse.models.repository import Snapshot
 from pilothouse.models.runs import TestReport
 from pilothouse.models.steps import PipelineLoad, RenderRequest, RenderResult, TestRequest
-
-PIPELINE_FILE = "pipeline.yaml"
 
 
 class WorkspaceActivities:
@@ -40,10 +39,11 @@ class WorkspaceActivities:
     @activity.defn
     def load_pipeline(self, snapshot: Snapshot) -> PipelineLoad:
         """Read and check the snapshot's pipeline file; what is wrong with it comes as findings."""
-        data = read_tree(self._store, snapshot.tree).get(PIPELINE_FILE)
+        data = StoredTree(self._store, snapshot.tree).get(PIPELINE_FILE)
         if data is None:
-            return PipelineLoad(findings=(_no_pipeline_file(snapshot),))
-        pipeline, findings = parse_pipeline(data, PIPELINE_FILE)
+            where = f"revision {short(snapshot.revision)}"
+            return PipelineLoad(findings=(missing_pipeline(where=where),))
+        pipeline, findings = parse_pipeline(data)
         return PipelineLoad(pipeline=pipeline, findings=tuple(findings))
 
     @activity.defn
@@ -53,7 +53,7 @@ class WorkspaceActivities:
         Every finding comes at once; a bundle comes only if none of them blocks. Idempotent, a pure
         function of the snapshot and the pipeline.
         """
-        files = read_tree(self._store, request.snapshot.tree)
+        files = StoredTree(self._store, request.snapshot.tree)
         rendered = render(files, request.pipeline, request.environment, self._kustomize)
         findings = [
             *rendered.findings,
@@ -77,23 +77,12 @@ class WorkspaceActivities:
         Not idempotent in the strict sense: the commands are the repository's own. A retry starts
         from a clean export again.
         """
-        tree = request.snapshot.tree
-        files = await asyncio.to_thread(read_tree, self._store, tree)
+        files = await asyncio.to_thread(StoredTree, self._store, request.snapshot.tree)
         return await run_commands(
             files,
             request.commands,
             timeout_seconds=request.timeout_seconds,
             scratch=self._scratch,
             beat=activity.heartbeat,
-            executables=read_executables(self._store, tree),
+            executables=files.executables,
         )
-
-
-def _no_pipeline_file(snapshot: Snapshot) -> Finding:
-    return Finding(
-        rule="pipeline-file",
-        severity="error",
-        file=PIPELINE_FILE,
-        message=f"revision {snapshot.revision[:12]} has no {PIPELINE_FILE} at its root",
-        fix=f"add {PIPELINE_FILE}; docs/reference/pipeline-file.md shows one",
-    )

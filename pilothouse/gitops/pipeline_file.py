@@ -45,13 +45,13 @@ def parse_pipeline(data: bytes, file: str = PIPELINE_FILE) -> tuple[Pipeline | N
     return checked.pipeline, []
 
 
-def missing_pipeline(file: str = PIPELINE_FILE) -> Finding:
-    """The finding for a repository without a pipeline file."""
+def missing_pipeline(file: str = PIPELINE_FILE, where: str = "the repository") -> Finding:
+    """The finding for a repository, or the revision that `where` names, without a pipeline file."""
     return _finding(
         file,
         0,
         "",
-        f"the repository has no {file} at its root",
+        f"{where} has no {file} at its root",
         f"Add {file}: it declares the agents and the environments.",
     )
 

@@ -100,10 +100,6 @@ class ObjectSet:
             return True
         return self._exists(ref)
 
-    def of_kind(self, kind: str) -> Iterator[LoadedManifest]:
-        """The objects of one kind."""
-        return (manifest for manifest in self.manifests if manifest.ref.kind == kind)
-
     def selected(self, selector: JsonValue | None, namespace: str) -> list[PodTemplate]:
         """The pods in a namespace that a label selector selects."""
         return [

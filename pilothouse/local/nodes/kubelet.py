@@ -24,7 +24,6 @@ from pilothouse.local.nodes.pods.references import Needs, Problems, needs_of, pr
 from pilothouse.local.nodes.pods.status import Addresses, render
 from pilothouse.local.nodes.sources import Sources
 from pilothouse.local.nodes.workqueue import WorkQueue
-from pilothouse.models.errors import PermanentError, TemporaryError
 
 _log = structlog.get_logger()
 
@@ -115,20 +114,15 @@ class Kubelet:
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(WORKERS):
-                    workers.create_task(self._work())
+                    workers.create_task(
+                        self._queue.serve(
+                            self._sync,
+                            retry_seconds=_RETRY_SECONDS,
+                            failure="pod not reported, trying again",
+                        )
+                    )
         finally:
             self._queue.clear()
-
-    async def _work(self) -> None:
-        while True:
-            key = await self._queue.take()
-            try:
-                await self._sync(key)
-            except (TemporaryError, PermanentError) as error:
-                _log.warning("pod not reported, trying again", pod=key, error=str(error))
-                self._queue.add_after(key, _RETRY_SECONDS)
-            finally:
-                self._queue.done(key)
 
     async def _sync(self, key: str) -> None:
         """Bring one pod up to the present: step, report, and wake again in time."""

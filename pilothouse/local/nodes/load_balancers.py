@@ -156,15 +156,9 @@ class LoadBalancers:
     async def run(self) -> None:
         """Work until cancelled."""
         try:
-            while True:
-                uid = await self._queue.take()
-                try:
-                    await self._sync(uid)
-                except (TemporaryError, PermanentError) as error:
-                    _log.warning("no address given, trying again", uid=uid, error=str(error))
-                    self._queue.add_after(uid, _RETRY_SECONDS)
-                finally:
-                    self._queue.done(uid)
+            await self._queue.serve(
+                self._sync, retry_seconds=_RETRY_SECONDS, failure="no address given, trying again"
+            )
         finally:
             self._queue.clear()
 

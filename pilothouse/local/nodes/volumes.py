@@ -8,7 +8,6 @@ from pilothouse.local.nodes.api import ClusterApi, RefusedError, path
 from pilothouse.local.nodes.pods.documents import Document
 from pilothouse.local.nodes.registration import SIMULATED
 from pilothouse.local.nodes.workqueue import WorkQueue
-from pilothouse.models.errors import PermanentError, TemporaryError
 
 _log = structlog.get_logger()
 
@@ -71,15 +70,9 @@ class Provisioner:
     async def run(self) -> None:
         """Work until cancelled."""
         try:
-            while True:
-                uid = await self._queue.take()
-                try:
-                    await self._sync(uid)
-                except (TemporaryError, PermanentError) as error:
-                    _log.warning("volume not settled, trying again", claim=uid, error=str(error))
-                    self._queue.add_after(uid, _RETRY_SECONDS)
-                finally:
-                    self._queue.done(uid)
+            await self._queue.serve(
+                self._sync, retry_seconds=_RETRY_SECONDS, failure="volume not settled, trying again"
+            )
         finally:
             self._queue.clear()
 

@@ -6,6 +6,13 @@ a thousand sleeping pods cost a thousand heap entries and no task.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from pilothouse.models.errors import PermanentError, TemporaryError
+
+_log = structlog.get_logger()
 
 
 class WorkQueue:
@@ -37,6 +44,26 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+
+    async def serve(
+        self, sync: Callable[[str], Awaitable[None]], *, retry_seconds: float, failure: str
+    ) -> None:
+        """Work on keys until cancelled; one that fails as we expect is tried again later.
+
+        Args:
+            sync: brings one key up to the present.
+            retry_seconds: from a failure to the next try.
+            failure: what to log, with the key and the error.
+        """
+        while True:
+            key = await self.take()
+            try:
+                await sync(key)
+            except (TemporaryError, PermanentError) as error:
+                _log.warning(failure, key=key, error=str(error))
+                self.add_after(key, retry_seconds)
+            finally:
+                self.done(key)
 
     async def take(self) -> str:
         """Wait for a key. It is the caller's until `done`."""

@@ -11,9 +11,10 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import git as git_module
-from activities.git import GitActivities, read_executables, read_tree
+from activities.git import GitActivities
 from pilothouse.clients.git import GitMirrors
 from pilothouse.clients.store import ContentStore
+from pilothouse.clients.tree import StoredTree
 from pilothouse.local.git_server import GitServer
 from pilothouse.models.errors import PermanentError, TemporaryError
 from pilothouse.models.repository import RepositoryRef
@@ -142,7 +143,7 @@ async def test_a_snapshot_holds_the_files_of_exactly_that_revision(
     first = await author.push({"a.yaml": "one", "deep/b.yaml": "two"}, "The subject")
     await author.push({"a.yaml": "changed"})
     snapshot = await ask(git.take_snapshot, SnapshotRequest(repository=repository, revision=first))
-    assert read_tree(store, snapshot.tree) == {"a.yaml": b"one", "deep/b.yaml": b"two"}
+    assert dict(StoredTree(store, snapshot.tree)) == {"a.yaml": b"one", "deep/b.yaml": b"two"}
     assert (snapshot.revision, snapshot.files, snapshot.bytes) == (first, 2, 6)
     assert (snapshot.commit.subject, snapshot.commit.author_email) == (
         "The subject",
@@ -174,8 +175,8 @@ async def test_symlinks_are_listed_and_never_followed(
     tree = json.loads(store.get(snapshot.tree))
     assert tree["passwd"]["mode"] == "120000"
     assert "digest" not in tree["passwd"]
-    assert set(read_tree(store, snapshot.tree)) == {"a", "run.sh"}
-    assert read_executables(store, snapshot.tree) == {"run.sh"}
+    assert set(StoredTree(store, snapshot.tree)) == {"a", "run.sh"}
+    assert StoredTree(store, snapshot.tree).executables == {"run.sh"}
 
 
 async def test_a_revision_that_is_not_there_is_a_final_error(
@@ -339,7 +340,7 @@ async def test_a_revert_restores_the_good_files_and_keeps_what_came_since(
     snapshot = await ask(
         git.take_snapshot, SnapshotRequest(repository=repository, revision=proposed.revision)
     )
-    assert read_tree(store, snapshot.tree) == {"a": b"good", "b": b"2"}
+    assert dict(StoredTree(store, snapshot.tree)) == {"a": b"good", "b": b"2"}
 
 
 async def test_a_revert_over_a_newer_change_of_the_same_file_is_a_conflict(
