@@ -152,6 +152,7 @@ class HealthWatch:
         if troubles:
             around = await self._evidence.around(trouble.look for trouble in troubles)
             diagnoses = await self._evidence.diagnose(troubles, around, deep=True)
+            diagnoses = tuple(self._with_finality(found) for found in diagnoses)
         if timed_out:
             diagnoses = tuple(_as_timeout(found, self._patience.timeout) for found in diagnoses)
         bad = {key_of(trouble.look.ref) for trouble in troubles}
@@ -163,6 +164,13 @@ class HealthWatch:
             diagnoses=diagnoses,
             seconds=round(self._seconds(), 3),
         )
+
+    def _with_finality(self, found: Diagnosis) -> Diagnosis:
+        """Final as the wait judged it: a back-off that starts over now and then is still one."""
+        since = self._final_since.get(key_of(found.object))
+        if since is None or self._seconds() - since < self._patience.persist:
+            return found
+        return found.model_copy(update={"final": True})
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
