@@ -77,6 +77,8 @@ class DriftReport(Contract):
     """Objects whose fields differ from the plan, at most 50."""
     missing: tuple[ObjectRef, ...] = ()
     """Objects of the inventory that are gone, at most 50."""
+    fields: dict[str, tuple[str, ...]] = {}
+    """`Kind/namespace/name` of a drifted object -> the JSON pointers that differ, at most 10."""
     unreadable: tuple[ObjectRef, ...] = ()
     """Objects that we may not read, or that the server refused to compare, at most 50: whether
     they drifted is not known."""

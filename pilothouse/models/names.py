@@ -63,6 +63,20 @@ OWNER_LABEL = "pilothouse.dev/inventory"
 """Label on each object that we apply; its value is the inventory's name. Constant per environment
 and repository, so that it never makes an unchanged object differ."""
 
+ANNOTATION_APPLY = "pilothouse.dev/apply"
+"""On an object in Git: `if-absent` creates it and never changes it; `disabled` leaves it alone."""
+ANNOTATION_PRUNE = "pilothouse.dev/prune"
+"""`disabled` on a live object or in Git: it stays when it leaves Git."""
+ANNOTATION_RECREATE = "pilothouse.dev/recreate"
+"""`allowed`: this object may be deleted and made anew because an immutable field differs."""
+ANNOTATION_CONFLICTS = "pilothouse.dev/conflicts"
+"""`force`: take fields of this object from other field managers."""
+ANNOTATION_WAVE = "pilothouse.dev/wave"
+"""An integer: lower waves are applied, and healthy, before higher ones; Argo CD's counts too."""
+ANNOTATION_ARGOCD_WAVE = "argocd.argoproj.io/sync-wave"
+EXCEPTION_PREFIX = "exception.pilothouse.dev/"
+"""Annotation `exception.pilothouse.dev/<rule>: "until 2027-03-31: the reason"`."""
+
 
 def repository_id(slug: str) -> str:
     """`repository/<host>/<path>` of a repository's slug `<host>/<path>`."""

@@ -97,7 +97,40 @@ class RenderedBundle(Contract):
     objects: int
 
 
-Action = Literal["create", "change", "unchanged", "delete"]
+Action = Literal["create", "change", "recreate", "unchanged", "delete"]
+"""`recreate`: an immutable field differs and the environment or the object allows a new one."""
+
+RiskKind = Literal[
+    "delete",
+    "recreate",
+    "replicas_down",
+    "rbac",
+    "crd",
+    "cluster_scoped",
+    "image_downgrade",
+    "takeover",
+]
+"""What a reviewer should not overlook."""
+
+
+class Risk(Contract):
+    """One thing about a change that a reviewer should not overlook."""
+
+    kind: RiskKind
+    message: str
+    """One sentence, e.g. `replicas go from 5 to 2`."""
+
+
+class FieldChange(Contract):
+    """One field that an apply would change; in Secrets the values are masked."""
+
+    path: str
+    """JSON pointer into the object."""
+    kind: Literal["add", "remove", "replace"]
+    before: JsonValue = None
+    after: JsonValue = None
+    masked: bool = False
+    """The values may be secret: both are left out, and only that they differ is said."""
 
 
 class ObjectChange(Contract):
@@ -106,7 +139,13 @@ class ObjectChange(Contract):
     action: Action
     object: ObjectRef
     fields: tuple[str, ...] = ()
-    """JSON pointers that differ, at most 20; values are never carried here (they may be secret)."""
+    """JSON pointers that differ, at most 20."""
+    diff: tuple[FieldChange, ...] = ()
+    """The differences with their values; only in the plan's document, never in a history."""
+    risks: tuple[Risk, ...] = ()
+    file: str = ""
+    line: int = 0
+    """Where Git has it, if it does."""
 
 
 class Plan(Contract):
@@ -123,14 +162,34 @@ class Plan(Contract):
     """Everything but `unchanged`, in apply order, at most 100; `counts` has the whole."""
     findings: tuple[Finding, ...] = ()
     """What the API server's dry-run refused, one finding an object."""
+    risks: dict[RiskKind, int] = {}
+    """How many objects carry each risk, of all changes."""
+    review: str = ""
+    """The plan as Markdown for people, at most 12 KiB, no secret in it."""
+    document: str = ""
+    """Address in the content store of the whole plan as JSON, every diff included; may be empty."""
+    rehearsal: str = ""
+    """Address in the content store of what the dry-run met, so that an apply that meets the same
+    need not ask again; may be empty."""
 
 
 class ObjectResult(Contract):
     """What really happened to one object: read back, never assumed."""
 
     object: ObjectRef
-    result: Literal["created", "configured", "unchanged", "deleted", "kept", "refused", "unknown"]
-    """`kept`: a delete that was not confirmed, still in the inventory. `unknown`: not readable."""
+    result: Literal[
+        "created",
+        "configured",
+        "recreated",
+        "unchanged",
+        "deleted",
+        "kept",
+        "skipped",
+        "refused",
+        "unknown",
+    ]
+    """`kept`: a delete that was not confirmed, still in the inventory. `skipped`: the object's own
+    annotation says so. `unknown`: not readable."""
     message: str = ""
 
 

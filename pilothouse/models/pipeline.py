@@ -96,6 +96,36 @@ class Approval(Declaration):
     """Who may decide; empty: anyone but the commit's authors and agents."""
 
 
+class IgnoreRule(Declaration):
+    """Fields that others own: they are neither planned, nor drift, nor put back."""
+
+    kind: str = ""
+    """Empty: every kind."""
+    group: str | None = None
+    """API group, `""` for the core group; not given: every group."""
+    name: str = ""
+    """Empty: every name."""
+    pointers: tuple[Annotated[str, StringConstraints(pattern=r"^/")], ...] = Field(min_length=1)
+    """JSON pointers, e.g. `/spec/replicas`; `*` stands for one step."""
+
+
+class HealthCheck(Declaration):
+    """How to judge a kind of custom resource, in CEL over the variable `object`.
+
+    Evaluated in this order, as Flux does: `in_progress`, `failed`, `current`; the first that is
+    true decides, and an object for which none is true is progressing.
+    """
+
+    api_version: str
+    kind: str
+    in_progress: str = ""
+    failed: str = ""
+    current: str = Field(min_length=1)
+
+
+PodSecurityLevel = Literal["privileged", "baseline", "restricted"]
+
+
 class Environment(Declaration):
     """A named target with its own policy."""
 
@@ -110,6 +140,17 @@ class Environment(Declaration):
     cluster_scoped: bool = False
     """Whether plans may hold cluster-scoped objects or objects of other namespaces."""
     prune: bool = True
+    prune_budget: int = Field(default=10, ge=0)
+    """How many objects a plan may delete without a person: above it, approval is asked for."""
+    pod_security: PodSecurityLevel | None = None
+    """The Pod Security level that pods must meet; without one the namespace's own label counts."""
+    drift: Literal["report", "correct"] = "report"
+    """Whether the monitor puts back what drifted."""
+    recreate: bool = False
+    """Whether an object may be deleted and made anew because an immutable field differs."""
+    resolve_images: bool = False
+    """Whether image tags are replaced by digests before the plan is made."""
+    ignore: tuple[IgnoreRule, ...] = ()
 
 
 class Status(Declaration):
@@ -125,6 +166,9 @@ class Pipeline(Declaration):
     environments: dict[Name, Environment] = {}
     manifests: RelativePath = "manifests"
     configs: RelativePath = "configs"
+    policies: RelativePath = "policies"
+    """Folder of own rules in CEL; it need not exist."""
+    health_checks: tuple[HealthCheck, ...] = ()
     status: Status = Status()
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from pilothouse.models.base import Contract
 from pilothouse.models.findings import Finding, ValidationReport
 from pilothouse.models.health import DriftReport, HealthReport
 from pilothouse.models.objects import RenderedBundle
-from pilothouse.models.pipeline import Pipeline
+from pilothouse.models.pipeline import HealthCheck, IgnoreRule, Pipeline
 from pilothouse.models.repository import Digest, RepositoryRef, Revision, Snapshot
 
 
@@ -68,6 +68,8 @@ class PlanRequest(Contract):
     revision: Revision
     inventory: str
     prune: bool = True
+    recreate: bool = False
+    ignore: tuple[IgnoreRule, ...] = ()
 
 
 class ApplyRequest(Contract):
@@ -83,6 +85,12 @@ class ApplyRequest(Contract):
     operation: str
     """Workflow id of the deployment."""
     prune: bool = True
+    recreate: bool = False
+    ignore: tuple[IgnoreRule, ...] = ()
+    max_deletes: int | None = None
+    """How many objects may be deleted: the environment's budget, or what a person approved."""
+    rehearsal: str = ""
+    """Address of the plan's rehearsal in the content store."""
 
 
 class HealthRequest(Contract):
@@ -90,6 +98,7 @@ class HealthRequest(Contract):
 
     content: Digest
     timeout_seconds: float
+    checks: tuple[HealthCheck, ...] = ()
 
 
 class ObserveRequest(Contract):
@@ -97,6 +106,8 @@ class ObserveRequest(Contract):
 
     namespace: str
     inventory: str
+    checks: tuple[HealthCheck, ...] = ()
+    ignore: tuple[IgnoreRule, ...] = ()
 
 
 class ObserveResult(Contract):

@@ -1,6 +1,7 @@
 """What is said about a rule."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pilothouse.models.findings import Severity
 
@@ -15,3 +16,5 @@ class Rule:
     title: str
     why: str
     fix: str
+    counterparts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same thing in other tools: tool -> ids, e.g. `{"kubescape": ("C-0013",)}`."""
