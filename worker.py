@@ -6,9 +6,10 @@ can be kept apart: a worker that serves no cluster queue never opens a kubeconfi
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -18,22 +19,13 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.cluster import ClusterActivities
 from activities.errors import ErrorTranslation
-from activities.git import GitActivities
 from activities.liveness import Liveness
 from activities.logs import Logs
-from activities.schedules import ScheduleActivities
-from activities.workspace import WorkspaceActivities
-from pilothouse.clients.cluster import ClusterClient
-from pilothouse.clients.git import GitMirrors
-from pilothouse.clients.kustomize import build_kustomization
+from activities.serving import activities_of
 from pilothouse.clients.logging import configure_logging
-from pilothouse.clients.schemas import built_in_schemas
 from pilothouse.clients.settings import Settings, read_settings
-from pilothouse.clients.store import ContentStore
 from pilothouse.clients.temporal.connection import connect
-from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models import names
 from pilothouse.models.base import explain
 from pilothouse.models.errors import PermanentError, TemporaryError
@@ -59,6 +51,8 @@ async def serve(settings: Settings, queues: Sequence[str]) -> None:
         for queue in queues:
             worker = await _worker(queue, settings, client, stack, stopped)
             await stack.enter_async_context(worker)
+        # What is loaded now stays: it need not be searched for garbage with every large revision.
+        gc.freeze()
         log.info("serving", queues=list(queues))
         await stopped.wait()
         log.info("stopping")
@@ -72,7 +66,7 @@ async def _worker(
         log.error("a worker broke", queue=queue, error=type(error).__name__)
         stopped.set()
 
-    activities = await _activities(queue, settings, client, stack)
+    activities = await activities_of(queue, settings, client, stack)
     return Worker(
         client,
         task_queue=queue,
@@ -86,44 +80,6 @@ async def _worker(
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
     )
-
-
-async def _activities(
-    queue: str, settings: Settings, client: Client, stack: AsyncExitStack
-) -> list[Callable[..., object]]:
-    """The activities of one queue, over clients that hold that queue's credentials and no other."""
-    store = ContentStore(settings.store_dir)
-    match queue:
-        case names.GIT_QUEUE:
-            mirrors = GitMirrors(settings.mirrors_dir, credentials=settings.git_credentials)
-            git = GitActivities(mirrors=mirrors, store=store)
-            return [git.read_head, git.take_snapshot, git.propose_commit, git.publish_commit]
-        case names.CLUSTER_QUEUE:
-            cluster = await ClusterClient.connect(settings.kubeconfig, settings.context)
-            await stack.enter_async_context(cluster)
-            ours = ClusterActivities(cluster=cluster, store=store)
-            return [
-                ours.plan_deployment,
-                ours.apply_plan,
-                ours.await_health,
-                ours.observe_environment,
-            ]
-        case names.WORKSPACE_QUEUE:
-            files = WorkspaceActivities(
-                store=store,
-                schemas=SchemaCheck(built_in_schemas()),
-                kustomize=build_kustomization,
-                scratch=settings.scratch_dir,
-            )
-            schedules = ScheduleActivities(client=client)
-            return [
-                files.load_pipeline,
-                files.render_and_validate,
-                files.run_tests,
-                schedules.ensure_monitor_schedule,
-            ]
-        case _:
-            return []
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from pilothouse.models.steps import (
     CommitRequest,
     Head,
     HeadRequest,
+    Order,
+    OrderRequest,
     ProposedCommit,
     PublishRequest,
     SnapshotRequest,
@@ -62,6 +64,28 @@ class GitActivities:
             activity.heartbeat(len(tree))
         digest = self._store.put(canonical_json(tree))
         return Snapshot(commit=commit, tree=digest, files=len(tree), bytes=total)
+
+    @activity.defn
+    def compare_revisions(self, request: OrderRequest) -> Order:
+        """Say whether one revision comes before another, by ancestry. Idempotent.
+
+        Histories that have parted are not older than each other, nor is anything older than a
+        revision that was forced out of the repository.
+
+        Raises:
+            ApplicationError: `RevisionNotFound`, the revision itself is unknown;
+                `RepositoryUnavailable`, retried.
+        """
+        if request.revision == request.than:
+            return Order(older=False)
+        self._mirrors.commit(request.repository, request.revision)
+        try:
+            older = self._mirrors.is_ancestor(request.repository, request.revision, request.than)
+        except PermanentError as error:
+            if error.type != "RevisionNotFound":
+                raise
+            older = False
+        return Order(older=older)
 
     @activity.defn
     def propose_commit(self, request: CommitRequest) -> ProposedCommit:

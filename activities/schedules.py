@@ -56,7 +56,8 @@ def _schedule(request: MonitorScheduleRequest, workflow_id: str) -> Schedule:
     look = MonitorRequest(
         repository=request.repository,
         environment=request.environment,
-        namespace=request.namespace,
+        policy=request.policy,
+        health_checks=request.health_checks,
         trigger="schedule",
     )
     return Schedule(

@@ -10,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter
 from temporalio.client import Client
 
+from benchmarks.histories import history_bytes
 from pilothouse.cli.demo.observer import Observer
 from pilothouse.clients.folder import validate_folder
 from pilothouse.models import names
@@ -130,29 +131,9 @@ def _refused(
     return reasons[:MOST_REASONS]
 
 
-async def history_sizes(client: Client, slug: str, revision: str, case: Case) -> dict[str, object]:
+async def history_sizes(client: Client, slug: str, revision: str, case: Case) -> dict[str, int]:
     """How large the histories of the run and of its deployments became."""
-    total = largest = 0
     ids = [names.pipeline_id(slug, "push", revision)]
     ids += [names.deployment_id(slug, name, revision) for name in case.environments]
     observer = Observer(client, slug)
-    for workflow_id in ids:
-        if not await observer.exists(workflow_id):
-            continue
-        history = await client.get_workflow_handle(workflow_id).fetch_history()
-        total += sum(event.ByteSize() for event in history.events)
-        largest = max([largest, *_payload_sizes(history.to_json_dict())])
-    return {"history_bytes": total, "largest_payload_bytes": largest}
-
-
-def _payload_sizes(value: object) -> Iterator[int]:
-    """Bytes of every payload in a history's JSON."""
-    if isinstance(value, dict):
-        data = value.get("data")
-        if "metadata" in value and isinstance(data, str):
-            yield len(data) * 3 // 4
-        for item in value.values():
-            yield from _payload_sizes(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _payload_sizes(item)
+    return await history_bytes(client, [each for each in ids if await observer.exists(each)])

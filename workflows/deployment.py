@@ -1,7 +1,6 @@
 """One revision into one environment: plan, gate, approve, lock, apply, health, record, recover."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NoReturn
 
 from temporalio import workflow
@@ -14,30 +13,27 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from pilothouse.gitops.reports import deployment_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
         DecideClaim,
         Decision,
         DecisionClaim,
         LockAnswer,
-        LockKey,
+        LockProbe,
         LockRequest,
     )
-    from pilothouse.models.objects import Plan
-    from pilothouse.models.pipeline import duration
-    from pilothouse.models.runs import (
-        DeploymentOutcome,
-        DeploymentRequest,
-        DeploymentResult,
-        SupersedeClaim,
-    )
+    from pilothouse.models.runs import DeploymentRequest, DeploymentResult, SupersedeClaim
 
-from workflows import recovery, rollout
+from workflows import rollout
 from workflows.approval import ApprovalDesk, as_decision, describe_unknown
+from workflows.ending import Ended
 from workflows.lock import EnvironmentLock
-from workflows.preparation import Ended, Prepared, prepare
-from workflows.visibility import publish, reason, started_by_us
+from workflows.order import Successors, stop_if_not_promoted, stop_if_overtaken
+from workflows.preparation import Prepared, prepare
+from workflows.progress import Progress
+from workflows.question import ask, most_deletes
+from workflows.recovery import record_good, recover
+from workflows.visibility import publish, reason
 
 SIGNALS = (names.SIGNAL_APPROVE, names.SIGNAL_REJECT, names.SIGNAL_SUPERSEDE)
 
@@ -54,19 +50,11 @@ class DeploymentWorkflow:
     @workflow.init
     def __init__(self, request: DeploymentRequest) -> None:
         self._request = request
-        self._phase = "planning"
-        self._started = workflow.now()
         self._superseded = ""
-        self._applying = False
-        self._deadline: datetime | None = None
         self._desk = ApprovalDesk()
         self._lock = EnvironmentLock(request.repository, request.environment, request.lease)
-        self._result = DeploymentResult(
-            outcome="failed",
-            environment=request.environment,
-            revision=request.revision,
-            deployment=workflow.info().workflow_id,
-        )
+        self._successors = Successors(request)
+        self._progress = Progress(request, lambda: self._desk.notices)
 
     @workflow.run
     async def run(self, request: DeploymentRequest) -> DeploymentResult:
@@ -76,67 +64,55 @@ class DeploymentWorkflow:
             environment=request.environment,
             revision=request.revision,
         )
+        progress = self._progress
         try:
-            self._enter("planning")
-            if (request.rollback or request.lease is not None) and not started_by_us():
-                raise Ended("blocked", "rollback and lease are not for requests by hand")
-            prepared = await prepare(request, self._update)
+            progress.enter("planning")
+            prepared = await prepare(request, progress.update)
             self._stop_if_superseded()
             await self._approve(prepared)
-            lease = await self._acquire(prepared.plan)
+            lease = await self._acquire(prepared)
             await self._apply(prepared, lease)
             await self._await_health(prepared, lease)
-            await self._verify(prepared)
-            await recovery.record_good(request, prepared.plan, self._lock)
-            self._finish("deployed", self._result.message)
+            await rollout.verify(request, prepared, progress)
+            await record_good(request, prepared, self._lock)
+            progress.finish("deployed", progress.result.message)
         except Ended as end:
-            self._finish(end.outcome, str(end))
+            progress.finish(end.outcome, str(end))
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            self._finish("failed", reason(error))
+            progress.finish("failed", reason(error))
         finally:
             self._desk.close("the deployment has ended")
             await self._lock.release()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._result
-
-    # -- decide -----------------------------------------------------------------------------------
+        return progress.result
 
     async def _approve(self, prepared: Prepared) -> None:
-        plan, policy = prepared.plan, prepared.environment.approval
-        changes = any(count for action, count in plan.counts.items() if action != "unchanged")
-        if self._request.rollback or not policy.required or not changes:
-            self._desk.close("no approval is asked for here")
-            return
-        authors = prepared.snapshot.commit.people
-        self._desk.open(plan.digest, policy, authors, workflow.now())
-        window = duration(policy.expires)
-        self._deadline = workflow.now() + window
-        self._enter("approval")
-        try:
-            await workflow.wait_condition(
-                lambda: self._desk.decision is not None or bool(self._superseded),
-                timeout=window,
-                timeout_summary=f"until the approval expires ({policy.expires})",
-            )
-        except TimeoutError:
-            self._desk.close("the time to decide is over")
-            raise Ended("expired", f"nobody decided within {policy.expires}") from None
+        await ask(
+            self._request, prepared, self._desk, self._progress, lambda: bool(self._superseded)
+        )
         self._stop_if_superseded()
         self._stop_if_rejected()
 
-    async def _acquire(self, plan: Plan) -> LockAnswer:
-        self._enter("lock")
+    async def _acquire(self, prepared: Prepared) -> LockAnswer:
+        request, plan = self._request, prepared.plan
+        # The environment before may have been rolled back while a person thought.
+        await stop_if_not_promoted(request, prepared.environment.after)
+        self._progress.enter("lock")
         answer = await self._lock.acquire(
             LockRequest(
                 holder=workflow.info().workflow_id,
-                revision=self._request.revision,
+                revision=request.revision,
                 seen_fencing=plan.fencing,
-                rollback=self._request.rollback,
+                rollback=request.rollback,
+                plan=plan.digest,
+                forced=request.forced,
             ),
             give_up=lambda: bool(self._superseded) or self._desk.rejected,
         )
+        if answer is not None and answer.granted:
+            await stop_if_overtaken(request, answer)
         self._stop_if_superseded()
         # A rejection still counts after an approval, as long as nothing is written.
         self._stop_if_rejected()
@@ -145,51 +121,27 @@ class DeploymentWorkflow:
         return answer
 
     async def _apply(self, prepared: Prepared, lease: LockAnswer) -> None:
-        self._applying = True
+        self._lock.wrote = self._request.revision
         self._desk.close("it is writing already")
-        self._enter("applying")
-        applied = await rollout.apply(self._request, prepared, lease)
-        self._update(apply=applied)
+        self._progress.enter("applying")
+        deletes = most_deletes(prepared.environment, prepared.plan, self._desk)
+        applied = await rollout.apply(self._request, prepared, lease, deletes)
+        self._progress.update(apply=applied)
         if not applied.ok:
             await self._recover(prepared, lease, applied.message)
 
     async def _await_health(self, prepared: Prepared, lease: LockAnswer) -> None:
-        self._enter("health")
-        health = await rollout.await_health(prepared)
-        self._update(health=health, diagnosis=health.diagnoses[0] if health.diagnoses else None)
+        progress = self._progress
+        progress.enter("health")
+        health = await self._successors.give_way(rollout.await_health(prepared))
+        progress.update(health=health, diagnosis=health.diagnoses[0] if health.diagnoses else None)
         if not health.healthy:
             await self._recover(prepared, lease, rollout.why_unhealthy(health))
-        self._update(message=f"healthy after {health.seconds:.1f} s")
-
-    async def _verify(self, prepared: Prepared) -> None:
-        """A difference is said and is no failure: an autoscaler may have been quick."""
-        try:
-            drift = await rollout.read_back(self._request, prepared)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._update(message=f"{self._result.message}; not read back: {reason(error)}")
-            return
-        self._update(drift=drift)
-        if drift is not None and not drift.clean:
-            differ = ", ".join(str(each) for each in (*drift.drifted, *drift.missing)[:3])
-            self._update(message=f"{self._result.message}, but it differs already: {differ}")
+        healthy = f"healthy after {health.seconds:.1f} s"
+        progress.update(message="; ".join(filter(None, (healthy, progress.result.remark))))
 
     async def _recover(self, prepared: Prepared, lease: LockAnswer, why: str) -> NoReturn:
-        """At most one rollback, to what was good here; otherwise a hold."""
-        request = self._request
-        await recovery.record_bad(request, prepared.plan, self._lock, why)
-        if request.rollback:
-            raise Ended("failed", f"the rollback does not work either: {why}")
-        if obstacle := recovery.reason_not_to_roll_back(prepared.environment, lease):
-            told = f"{names.short(request.revision)} failed: {why} ({obstacle})"
-            await recovery.hold(request, self._lock, told)
-            raise Ended("failed", f"{why}; not rolled back ({obstacle})")
-        self._enter("rollback")
-        rollback = await recovery.roll_back(request, lease, why)
-        self._update(rollback=rollback)
-        worked = rollback.outcome == "rolled_back"
-        raise Ended("rolled_back" if worked else "failed", f"{why.rstrip('.')}; {rollback.message}")
+        await recover(self._request, prepared, lease, self._lock, self._progress, why)
 
     @workflow.signal(
         name=names.SIGNAL_APPROVE,
@@ -226,12 +178,16 @@ class DeploymentWorkflow:
         description='Stop, unless it is writing already: {"by": "the newer revision"}.',
     )
     def supersede(self, claim: SupersedeClaim) -> None:
-        """A newer head replaces this one; too late once applying began."""
-        if self._applying:
-            self._desk.note("superseding came too late: this deployment is writing already")
+        """A newer head replaces this one.
+
+        Once it writes, it gives way only to a newer revision that waits for the lock: what was
+        merely pushed may be rejected yet, and nobody would see to what was written.
+        """
+        if self._lock.wrote:
+            self._desk.note("it writes already: it gives way once a newer revision is ready")
         else:
             self._superseded = claim.by or "a newer revision"
-        self._show()
+        self._progress.show()
 
     @workflow.signal(
         name=names.SIGNAL_LOCK_ANSWERED, description="The environment answers a lock request."
@@ -243,57 +199,36 @@ class DeploymentWorkflow:
     @workflow.signal(
         name=names.SIGNAL_LOCK_PROBED, description="The environment asks whether we still run."
     )
-    def lock_probed(self, _key: LockKey) -> None:
+    def lock_probed(self, probe: LockProbe) -> None:
         """That it could be delivered is the answer."""
+        self._successors.told(probe)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         """Say that a signal's name is not known: the server never tells its sender."""
         self._desk.note(describe_unknown(name, SIGNALS))
-        self._show()
+        self._progress.show()
 
     @workflow.query(name=names.QUERY_STATE, description="Phase, plan, decision, health so far.")
     def state(self) -> dict[str, object]:
         """What it is doing and what it knows."""
         return {
-            "phase": self._phase,
+            "phase": self._progress.phase,
             "superseded": self._superseded,
             "notices": list(self._desk.notices),
-            "result": self._result.model_dump(mode="json", exclude={"report"}),
+            "result": self._progress.result.model_dump(mode="json", exclude={"report"}),
         }
 
     def _judge(self, claim: DecideClaim) -> None:
         self._desk.judge(claim, workflow.now())
-        self._show()
+        self._progress.show()
 
     def _stop_if_superseded(self) -> None:
-        if self._superseded and not self._applying:
+        if self._superseded:
             raise Ended("superseded", f"superseded by {names.short(self._superseded)}")
 
     def _stop_if_rejected(self) -> None:
         decision = self._desk.decision
-        self._update(decision=decision)
+        self._progress.update(decision=decision)
         if decision is not None and not decision.approved:
             raise Ended("rejected", f"rejected by {decision.by}: {decision.reason}")
-
-    def _enter(self, phase: str) -> None:
-        self._phase = phase
-        publish(phase=phase)
-        self._show()
-
-    def _update(self, **fields: object) -> None:
-        self._result = self._result.model_copy(update=fields)
-        self._show()
-
-    def _finish(self, outcome: DeploymentOutcome, message: str) -> None:
-        self._phase = "done"
-        seconds = round((workflow.now() - self._started).total_seconds(), 1)
-        self._update(outcome=outcome, message=message, seconds=seconds)
-        self._update(report=self._details())
-        publish(phase="done", outcome=outcome)
-
-    def _details(self) -> str:
-        return deployment_report(self._phase, self._result, self._desk.notices, self._deadline)
-
-    def _show(self) -> None:
-        workflow.set_current_details(self._details())

@@ -1,14 +1,16 @@
 """The environment's entity: one lock, one ledger, one hold."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from pilothouse.gitops import ledger
+    from pilothouse.gitops import corrections, ledger
     from pilothouse.gitops.reports import environment_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
@@ -19,13 +21,17 @@ with workflow.unsafe.imports_passed_through():
         HoldRequest,
         LockAnswer,
         LockKey,
+        LockProbe,
         LockRequest,
         Observation,
+        Release,
     )
-    from pilothouse.models.runs import ReleaseRecord
+    from pilothouse.models.runs import DeploymentRequest, ReleaseRecord
 
 PROBE_EVERY = timedelta(seconds=20)
 """How often the holder is probed while somebody waits for the lock."""
+MAX_TOLD = 10
+"""How many of those who wait the holder is told about."""
 
 
 @workflow.defn(name=names.ENVIRONMENT_WORKFLOW)
@@ -41,26 +47,25 @@ class EnvironmentWorkflow:
     def __init__(self, request: EnvironmentRequest) -> None:
         self._request = request
         self._state = request.state or EnvironmentState()
+        self._to_correct: Release | None = None
         workflow.set_current_details(self._details())
 
     @workflow.run
     async def run(self, request: EnvironmentRequest) -> None:
         """Answer lock requests in turn, until history has grown enough to continue as new."""
-        while not workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(lambda: bool(self._state.queue) or _history_is_long())
-            try:
-                await workflow.wait_condition(
-                    lambda: self._state.holder is None or _history_is_long(),
-                    timeout=PROBE_EVERY,
-                    timeout_summary="before asking the holder whether it still runs",
-                )
-            except TimeoutError:
-                await self._probe_holder()
-                continue
-            if self._state.queue and self._state.holder is None:
+        while not _history_is_long():
+            await workflow.wait_condition(lambda: self._is_wanted() or _history_is_long())
+            if self._to_correct is not None:
+                await self._correct(self._to_correct)
+            elif self._state.queue and self._state.holder is None:
                 await self._answer_next()
+            elif self._state.queue:
+                await self._await_holder()
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(request.model_copy(update={"state": self._state}))
+
+    def _is_wanted(self) -> bool:
+        return bool(self._state.queue) or self._to_correct is not None
 
     # -- the lock ---------------------------------------------------------------------------------
 
@@ -85,7 +90,7 @@ class EnvironmentWorkflow:
     )
     def release_lock(self, key: LockKey) -> None:
         """Free the lock, or leave the queue."""
-        self._put(ledger.release(self._state, key.holder))
+        self._put(ledger.release(self._state, key.holder, key.wrote))
 
     async def _answer_next(self) -> None:
         state, request, answer = ledger.answer_next(self._state, workflow.now())
@@ -93,7 +98,27 @@ class EnvironmentWorkflow:
         if not await self._tell(request.holder, answer):
             self._put(ledger.release(self._state, request.holder))
 
-    async def _probe_holder(self) -> None:
+    async def _await_holder(self) -> None:
+        """Tell the holder at once who waits: it may give way. Then leave it some time."""
+        told, holder = self._waiting(), self._state.holder
+        await self._probe_holder(told)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: (
+                    self._state.holder != holder
+                    or self._waiting() != told
+                    or self._to_correct is not None
+                    or _history_is_long()
+                ),
+                timeout=PROBE_EVERY,
+                timeout_summary="before asking the holder whether it still runs",
+            )
+
+    def _waiting(self) -> tuple[str, ...]:
+        revisions = [each.revision for each in self._state.queue if not each.rollback]
+        return tuple(revisions[:MAX_TOLD])
+
+    async def _probe_holder(self, waiting: tuple[str, ...]) -> None:
         """Somebody waits: make sure that the holder still exists and renews its lease.
 
         A holder that was terminated cannot release; Temporal knows that it has ended.
@@ -103,7 +128,8 @@ class EnvironmentWorkflow:
             return
         handle = workflow.get_external_workflow_handle(holder.holder)
         try:
-            await handle.signal(names.SIGNAL_LOCK_PROBED, LockKey(holder=holder.holder))
+            probe = LockProbe(holder=holder.holder, waiting=waiting)
+            await handle.signal(names.SIGNAL_LOCK_PROBED, probe)
         except FailureError:
             self._take_back(holder, "it has ended without releasing it")
             return
@@ -115,7 +141,9 @@ class EnvironmentWorkflow:
     def _take_back(self, holder: LockRequest, why: str) -> None:
         if self._state.holder == holder:
             notice = f"took the lock back from {holder.holder}: {why}"
-            self._put(ledger.note(ledger.release(self._state, holder.holder), notice))
+            # It cannot tell any more whether it wrote, so it counts as if it did.
+            freed = ledger.release(self._state, holder.holder, holder.revision)
+            self._put(ledger.note(freed, notice))
 
     async def _tell(self, holder: str, answer: LockAnswer) -> bool:
         try:
@@ -156,7 +184,7 @@ class EnvironmentWorkflow:
         description='Let automation go on: {"by": "you@example.org", "reason": "why"}.',
     )
     def resume(self, claim: HoldClaim) -> None:
-        """End a hold; the revision that caused it may be tried again."""
+        """End a hold; the revision that caused it may be tried again, drift be put back again."""
         if refusal := _incomplete(claim):
             self._put(ledger.note(self._state, f"resume refused: {refusal}"))
             return
@@ -166,8 +194,34 @@ class EnvironmentWorkflow:
         name=names.SIGNAL_RECORD_OBSERVATION, description="The monitor tells what it saw."
     )
     def record_observation(self, observation: Observation) -> None:
-        """Keep the last look."""
-        self._put(self._state.model_copy(update={"observation": observation}))
+        """Keep the last look; drift is put back if the policy says so and nothing forbids it."""
+        state, release = corrections.observe(self._state, observation, workflow.now())
+        self._to_correct = release or self._to_correct
+        self._put(state)
+
+    async def _correct(self, release: Release) -> None:
+        """Through the deployment path, as everything that writes: lock, fencing, health."""
+        self._to_correct = None
+        repository, environment = self._request.repository, self._request.environment
+        request = DeploymentRequest(
+            repository=repository,
+            revision=release.revision,
+            environment=environment,
+            correction=True,
+            expected_plan=release.plan,
+            restore=release.bundle,
+            unattended=True,
+        )
+        try:
+            await workflow.start_child_workflow(
+                names.DEPLOYMENT_WORKFLOW,
+                request,
+                id=names.deployment_id(repository.slug, environment, release.revision),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=f"put back what drifted from {names.short(release.revision)}",
+            )
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("%s is being deployed already", release.revision)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:

@@ -42,6 +42,8 @@ class EnvironmentLock:
         self._answer = inherited
         self._requested = False
         self._renewal: asyncio.Task[None] | None = None
+        self.wrote = ""
+        """The revision that was begun to be written last under this lock; empty: none yet."""
 
     @property
     def answer(self) -> LockAnswer | None:
@@ -81,7 +83,8 @@ class EnvironmentLock:
         if self._renewal is not None:
             self._renewal.cancel()
         if self._requested:
-            await self._signal(names.SIGNAL_RELEASE_LOCK, self._key)
+            key = LockKey(holder=workflow.info().workflow_id, wrote=self.wrote)
+            await self._signal(names.SIGNAL_RELEASE_LOCK, key)
 
     async def tell(self, signal: str, message: Contract) -> None:
         """Send the environment anything else, starting it if need be."""
@@ -91,11 +94,8 @@ class EnvironmentLock:
     async def _renew(self, every: timedelta) -> None:
         while self.held:
             await workflow.sleep(every, summary="before renewing the lock's lease")
-            await self._signal(names.SIGNAL_RENEW_LOCK, self._key)
-
-    @property
-    def _key(self) -> LockKey:
-        return LockKey(holder=workflow.info().workflow_id)
+            key = LockKey(holder=workflow.info().workflow_id)
+            await self._signal(names.SIGNAL_RENEW_LOCK, key)
 
     async def _signal(self, signal: str, message: Contract) -> None:
         entity = names.environment_id(self._repository.slug, self._environment)

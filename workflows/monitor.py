@@ -1,5 +1,7 @@
 """One look at one environment: health and drift."""
 
+from dataclasses import dataclass
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
@@ -10,6 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.gitops.reports import monitor_report
     from pilothouse.models import names
     from pilothouse.models.environment import Observation
+    from pilothouse.models.health import DriftReport
+    from pilothouse.models.pipeline import Environment, HealthCheck
     from pilothouse.models.runs import MonitorRequest, MonitorResult
     from pilothouse.models.steps import (
         HeadRequest,
@@ -21,13 +25,24 @@ with workflow.unsafe.imports_passed_through():
 from workflows import options
 from workflows.visibility import publish, reason
 
+MAX_DIFFERENCES = 100
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the pipeline file says of an environment, as far as looking is concerned."""
+
+    environment: Environment
+    checks: tuple[HealthCheck, ...]
+
 
 @workflow.defn(name=names.MONITOR_WORKFLOW)
 class MonitorWorkflow:
     """Looks once at what the inventory says is deployed, and tells the environment.
 
     Id: `monitor/<host>/<path>/<environment>/<look>`; a Schedule appends the time itself. It writes
-    nothing to the cluster: drift is reported, recovery goes through the deployment path.
+    nothing to the cluster: where drift is to be put back, the environment sees to that, through
+    the deployment path.
     """
 
     @workflow.run
@@ -35,29 +50,36 @@ class MonitorWorkflow:
         """Look, judge, tell."""
         publish(repository=request.repository.slug, environment=request.environment)
         workflow.set_current_details(f"looking at **{request.environment}**")
+        correct = False
         try:
-            result = self._judge(await self._look(request))
+            policy = await self._policy(request)
+            correct = policy.environment.drift == "correct"
+            result = self._judge(await self._look(request, policy))
         except (ActivityError, ApplicationError) as error:
             result = MonitorResult(verdict="unknown", message=reason(error))
         result = result.model_copy(update={"report": monitor_report(request, result)})
         workflow.set_current_details(result.report)
         publish(phase="done", outcome=result.verdict, revision=result.revision)
-        await self._tell(request, result)
+        await self._tell(request, result, correct)
         return result
 
-    async def _look(self, request: MonitorRequest) -> ObserveResult:
-        namespace = request.namespace or await self._namespace(request)
+    async def _look(self, request: MonitorRequest, policy: Policy) -> ObserveResult:
+        namespace = policy.environment.namespace
         return await options.CLUSTER_READ(
             ClusterActivities.observe_environment,
             ObserveRequest(
                 namespace=namespace,
                 inventory=names.inventory_name(request.repository.slug, request.environment),
+                checks=policy.checks,
+                ignore=policy.environment.ignore,
             ),
             summary=f"read health and drift in {namespace}",
         )
 
-    async def _namespace(self, request: MonitorRequest) -> str:
-        """Started by hand: the pipeline file at the default branch's head knows."""
+    async def _policy(self, request: MonitorRequest) -> Policy:
+        """From the request; started by hand, from the default branch's head."""
+        if request.policy is not None:
+            return Policy(request.policy, request.health_checks)
         repository = request.repository
         head = await options.GIT_LOOK(
             GitActivities.read_head,
@@ -80,16 +102,15 @@ class MonitorWorkflow:
             snapshot,
             summary="read the pipeline file",
         )
-        environments = load.pipeline.environments if load.pipeline else {}
-        environment = environments.get(request.environment)
-        if environment is None:
+        pipeline = load.pipeline
+        if pipeline is None or request.environment not in pipeline.environments:
             raise ApplicationError(
                 f"the pipeline file of {repository.default_branch} has no environment "
                 f"{request.environment!r}",
                 type="InvalidRequest",
                 non_retryable=True,
             )
-        return environment.namespace
+        return Policy(pipeline.environments[request.environment], pipeline.health_checks)
 
     def _judge(self, seen: ObserveResult) -> MonitorResult:
         if not seen.deployed or seen.health is None:
@@ -101,6 +122,7 @@ class MonitorWorkflow:
             parts.append("drift unknown: the deployed bundle is not in this content store")
         elif not clean:
             parts.append(f"{len(seen.drift.drifted)} drifted, {len(seen.drift.missing)} missing")
+            parts += _differences(seen.drift)[:3]
         return MonitorResult(
             verdict="healthy" if healthy else "degraded",
             revision=seen.revision,
@@ -109,13 +131,16 @@ class MonitorWorkflow:
             message="; ".join(parts),
         )
 
-    async def _tell(self, request: MonitorRequest, result: MonitorResult) -> None:
-        drift = result.drift
+    async def _tell(self, request: MonitorRequest, result: MonitorResult, correct: bool) -> None:
+        drift = result.drift or DriftReport()
         observation = Observation(
             at=workflow.now().isoformat(),
             status=result.verdict,
-            drifted=len(drift.drifted) + len(drift.missing) if drift else 0,
+            drifted=len(drift.drifted) + len(drift.missing),
             summary=result.message,
+            revision=result.revision,
+            differences=_differences(drift),
+            correct=correct,
         )
         entity = names.environment_id(request.repository.slug, request.environment)
         try:
@@ -123,3 +148,14 @@ class MonitorWorkflow:
             await handle.signal(names.SIGNAL_RECORD_OBSERVATION, observation)
         except FailureError:
             workflow.logger.info("nothing was deployed through us here: nobody to tell")
+
+
+def _differences(drift: DriftReport) -> tuple[str, ...]:
+    """Each field that drifted and each object that is gone, in words that stay the same."""
+    fields = {
+        f"{each}: {pointer}" if pointer else str(each)
+        for each in drift.drifted
+        for pointer in drift.fields.get(str(each), ("",))
+    }
+    gone = {f"{each} is gone" for each in drift.missing}
+    return tuple(sorted(fields | gone)[:MAX_DIFFERENCES])

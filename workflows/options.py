@@ -91,13 +91,21 @@ CLUSTER_READ = _profile(
 )
 """Dry-runs and looks."""
 
-CLUSTER_WRITE = _profile(
-    names.CLUSTER_QUEUE,
-    one_try=timedelta(minutes=10),
-    altogether=timedelta(minutes=30),
-    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
-"""Applying; when cancelled it ends between two objects, and only then the lock is released."""
+MAX_WAVES = 10
+"""So many waves of one apply may each take all of their time; nobody is known to need more."""
+
+
+def writing(wave: timedelta) -> Profile:
+    """Applying, with at most `wave` for each wave to become healthy.
+
+    When cancelled it ends between two objects, and only then the lock is released.
+    """
+    return _profile(
+        names.CLUSTER_QUEUE,
+        one_try=timedelta(minutes=10) + wave * MAX_WAVES,
+        altogether=timedelta(minutes=30) + wave * MAX_WAVES * 2,
+        cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
 
 
 def watching(limit: timedelta) -> Profile:

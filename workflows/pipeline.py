@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from pilothouse.models.steps import HeadRequest, PipelineLoad, SnapshotRequest
 
-from workflows import options, stages
+from workflows import options, promotion, stages
 from workflows.approval import describe_unknown
 from workflows.commits import publish_commit
 from workflows.visibility import publish, reason
@@ -40,7 +40,7 @@ from workflows.visibility import publish, reason
 STAGES: dict[Role, Callable[[stages.Run, str], Awaitable[list[StageReport]]]] = {
     "validator": stages.validate,
     "tester": stages.test,
-    "deployer": stages.deploy,
+    "deployer": promotion.deploy,
     "monitor": stages.monitor,
     "general": stages.consult,
 }
@@ -118,7 +118,7 @@ class PipelineWorkflow:
             )
             self._update(outcome="blocked", stages=(stage,), message=stage.summary)
             return None
-        return stages.Run(self._request, snapshot, load.pipeline)
+        return stages.Run(self._request, snapshot, load.pipeline, governing)
 
     async def _snapshot(self, revision: str) -> Snapshot:
         return await options.GIT(
@@ -146,11 +146,12 @@ class PipelineWorkflow:
             emitted |= {each.event for each in reports if each.event}
 
     def _sum_up(self) -> RunOutcome:
-        if self._superseded is not None:
-            return "superseded"
         deployments = [s.deployment for s in self._result.stages if s.deployment is not None]
         if any(each.outcome == "rolled_back" for each in deployments):
+            # Said and recorded though a newer revision goes on: the branch may hold a revert.
             return "rolled_back"
+        if self._superseded is not None:
+            return "superseded"
         outcomes = {stage.outcome for stage in self._result.stages}
         for bad in ("failed", "superseded", "blocked"):
             if bad in outcomes:

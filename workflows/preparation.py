@@ -11,23 +11,18 @@ with workflow.unsafe.imports_passed_through():
     from activities.workspace import WorkspaceActivities
     from pilothouse.models import names
     from pilothouse.models.objects import Plan, RenderedBundle
-    from pilothouse.models.pipeline import Environment, Pipeline
+    from pilothouse.models.pipeline import Environment, HealthCheck, Pipeline
     from pilothouse.models.repository import Snapshot
-    from pilothouse.models.runs import DeploymentOutcome, DeploymentRequest
+    from pilothouse.models.runs import DeploymentRequest
     from pilothouse.models.steps import PlanRequest, RenderRequest, SnapshotRequest
 
 from workflows import options
+from workflows.ending import Ended
+from workflows.order import stop_if_not_promoted
+from workflows.visibility import started_by_us
 
 Update = Callable[..., None]
 """Keeps fields of the `DeploymentResult` as they become known."""
-
-
-class Ended(Exception):
-    """The deployment is over, early or not, with this outcome."""
-
-    def __init__(self, outcome: DeploymentOutcome, message: str) -> None:
-        super().__init__(message)
-        self.outcome: DeploymentOutcome = outcome
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class Prepared:
 
     snapshot: Snapshot
     environment: Environment
+    checks: tuple[HealthCheck, ...]
     bundle: RenderedBundle
     plan: Plan
 
@@ -47,6 +43,7 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
         Ended: `blocked`, with what a person must change.
         ActivityError: what could not be read.
     """
+    _stop_if_claimed(request)
     snapshot = await options.GIT(
         GitActivities.take_snapshot,
         SnapshotRequest(repository=request.repository, revision=request.revision),
@@ -61,9 +58,19 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
             "blocked",
             f"the pipeline file has no environment {request.environment!r} (it has: {known})",
         )
-    bundle = await _render(request, snapshot, pipeline, update)
+    await stop_if_not_promoted(request, environment.after)
+    bundle = await _bundle(request, snapshot, pipeline, update)
     plan = await _plan(request, bundle, environment, update)
-    return Prepared(snapshot, environment, bundle, plan)
+    return Prepared(snapshot, environment, pipeline.health_checks, bundle, plan)
+
+
+def _stop_if_claimed(request: DeploymentRequest) -> None:
+    """What skips an approval or brings its own lock comes from a workflow of ours only."""
+    ours = request.restores or request.restore is not None or request.lease is not None
+    if ours and not started_by_us():
+        raise Ended("blocked", "rollback, correction and lease are not for requests by hand")
+    if request.force and not (request.by.strip() and request.why.strip()):
+        raise Ended("blocked", 'to force a deployment, say who and why: "by" and "why"')
 
 
 async def _pipeline(snapshot: Snapshot) -> Pipeline:
@@ -76,19 +83,35 @@ async def _pipeline(snapshot: Snapshot) -> Pipeline:
     return load.pipeline
 
 
-async def _render(
+async def _bundle(
     request: DeploymentRequest, snapshot: Snapshot, pipeline: Pipeline, update: Update
 ) -> RenderedBundle:
+    """What the revision renders to; for a rollback or a correction, what was good, exactly."""
+    if request.correction and request.restore is not None:
+        return request.restore
     rendered = await options.WORKSPACE(
         WorkspaceActivities.render_and_validate,
         RenderRequest(snapshot=snapshot, pipeline=pipeline, environment=request.environment),
         summary=f"render and validate for {request.environment}",
     )
     update(validation=rendered.report)
-    if rendered.bundle is None:
-        count = sum(f.severity == "error" for f in rendered.report.findings)
-        raise Ended("blocked", f"validation found {count} errors")
-    return rendered.bundle
+    bundle, expected = rendered.bundle, request.expected_plan
+    if bundle is not None and expected in {"", bundle.digest}:
+        return bundle
+    if request.restore is not None:
+        # A tag that moved, an exception that expired, a policy that changed: what is put back is
+        # what was healthy, not what Git would make of it today.
+        revision, plan = names.short(request.revision), names.short(expected)
+        update(
+            remark=f"{revision} does not render to the plan that was healthy any more, so plan "
+            f"{plan} is deployed as it was stored"
+        )
+        return request.restore
+    if bundle is not None:
+        made, wanted = names.short(bundle.digest), names.short(expected)
+        raise Ended("blocked", f"the plan is {made}, but the one that was healthy is {wanted}")
+    count = sum(f.severity == "error" for f in rendered.report.findings)
+    raise Ended("blocked", f"validation found {count} errors")
 
 
 async def _plan(
@@ -104,6 +127,9 @@ async def _plan(
             revision=request.revision,
             inventory=names.inventory_name(request.repository.slug, request.environment),
             prune=environment.prune,
+            recreate=environment.recreate,
+            take_back=environment.drift == "correct",
+            ignore=environment.ignore,
         ),
         summary=f"dry-run {bundle.objects} objects and diff them with the cluster",
     )
@@ -114,12 +140,5 @@ async def _plan(
             "blocked",
             f"the cluster refuses {len(refused)} objects in its dry-run; first "
             f"{first.object} ({first.file}:{first.line}): {first.message}",
-        )
-    expected = request.expected_plan
-    if expected and plan.digest != expected:
-        raise Ended(
-            "blocked",
-            f"the plan is {names.short(plan.digest)}, but the one that was healthy is "
-            f"{names.short(expected)}",
         )
     return plan

@@ -17,8 +17,9 @@ with workflow.unsafe.imports_passed_through():
         Hold,
         HoldRequest,
         LockAnswer,
-        LockKey,
+        LockProbe,
         LockRequest,
+        Release,
     )
     from pilothouse.models.repository import OwnCommit
     from pilothouse.models.runs import (
@@ -33,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows import options
 from workflows.commits import publish_commit
 from workflows.lock import EnvironmentLock
+from workflows.recovery import failed_again
 from workflows.visibility import error_type, publish, reason, started_by_us
 
 
@@ -58,8 +60,7 @@ class RollbackWorkflow:
         self._request = request
         self._lock = EnvironmentLock(request.repository, request.environment, request.lease)
         self._result = RollbackResult(outcome="failed", bad_revision=request.bad_revision)
-        self._phase = "starting"
-        self._expected_plan = ""
+        self._frozen = False
 
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
@@ -71,11 +72,12 @@ class RollbackWorkflow:
                 raise Ended(RollbackResult(outcome="failed", message=message))
             undo = request.bad_revision or await self._head()
             lease = await self._acquire(undo)
-            bad = request.bad_revision or (lease.last_good.revision if lease.last_good else undo)
-            good = await self._target(lease, bad)
-            await self._hold("rollback", f"{names.short(bad)} failed: {request.reason}", bad)
-            revert = await self._revert(undo, good)
-            await self._deploy(revert or good, lease)
+            last_good = lease.last_good.revision if lease.last_good else ""
+            bad = request.bad_revision or lease.current or last_good or undo
+            good = await self._choose(lease, bad)
+            await self._hold(*self._severity(lease, bad), bad)
+            revert = await self._revert(undo, good.revision)
+            await self._deploy(revert or good.revision, good, lease)
             if revert and not request.run and self._result.outcome == "rolled_back":
                 await self._converge(revert)
         except Ended as end:
@@ -112,7 +114,14 @@ class RollbackWorkflow:
             raise Ended(RollbackResult(outcome="on_hold", bad_revision=bad, message=message))
         return answer
 
-    async def _target(self, lease: LockAnswer, bad: str) -> str:
+    def _severity(self, lease: LockAnswer, bad: str) -> tuple[str, str]:
+        """The kind of hold, and why: a second failure in a row is for a person to look at."""
+        why = f"{names.short(bad)} failed: {self._request.reason}"
+        if self._request.lease is not None and failed_again(lease):
+            return "frozen", f"{why}; the one before it failed too"
+        return "rollback", why
+
+    async def _choose(self, lease: LockAnswer, bad: str) -> Release:
         """The named revision, or the newest that was good here and is not the bad one.
 
         It skips the approval, so it goes back only to what had one, and worked. A person may call
@@ -130,9 +139,8 @@ class RollbackWorkflow:
             update = {"outcome": "bad", "reason": self._request.reason}
             record = ReleaseRecord(release=blamed.model_copy(update=update))
             await self._lock.tell(names.SIGNAL_RECORD_RELEASE, record)
-        self._expected_plan = past[good].plan
         self._result = self._result.model_copy(update={"bad_revision": bad, "to_revision": good})
-        return good
+        return past[good]
 
     async def _revert(self, bad: str, good: str) -> str:
         """Make and push the revert commit; returns its id.
@@ -171,9 +179,10 @@ class RollbackWorkflow:
         except FailureError:
             workflow.logger.info("no repository workflow runs: the revert needs no announcement")
 
-    async def _deploy(self, revision: str, lease: LockAnswer) -> None:
+    async def _deploy(self, revision: str, good: Release, lease: LockAnswer) -> None:
         self._show("deploying")
         request = self._request
+        self._lock.wrote = revision
         deployment: DeploymentResult = await workflow.execute_child_workflow(
             names.DEPLOYMENT_WORKFLOW,
             DeploymentRequest(
@@ -182,7 +191,9 @@ class RollbackWorkflow:
                 environment=request.environment,
                 run=request.run,
                 rollback=True,
-                expected_plan=self._expected_plan,
+                expected_plan=good.plan,
+                restore=good.bundle,
+                unattended=request.lease is not None,
                 lease=lease,
             ),
             id=names.deployment_id(request.repository.slug, request.environment, revision),
@@ -192,16 +203,21 @@ class RollbackWorkflow:
         if deployment.outcome != "deployed":
             await self._freeze(f"it was not deployed: {deployment.message}", True)
             return
-        good, revert = names.short(self._result.to_revision), self._result.revert_commit
-        how = f"by revert commit {names.short(revert)}"
-        if not revert:
-            how = f"without a revert: {request.repository.default_branch} has moved on"
         update = {
             "outcome": "rolled_back",
             "health": deployment.health,
-            "message": f"rolled back to {good} {how}; on hold",
+            "message": self._how(good.revision, deployment),
         }
         self._show("done", self._result.model_copy(update=update))
+
+    def _how(self, good: str, deployment: DeploymentResult) -> str:
+        revert = self._result.revert_commit
+        how = f"by revert commit {names.short(revert)}"
+        if not revert:
+            how = f"without a revert: {self._request.repository.default_branch} has moved on"
+        held = "frozen until a person resumes" if self._frozen else "on hold"
+        said = f"rolled back to {names.short(good)} {how}; {held}"
+        return f"{said}; {deployment.remark}" if deployment.remark else said
 
     async def _converge(self, revert: str) -> None:
         """Started by hand: the environments before this one take the revert by their own policy.
@@ -242,6 +258,7 @@ class RollbackWorkflow:
         self._show("done", self._result.model_copy(update={"outcome": outcome, "message": message}))
 
     async def _hold(self, kind: str, why: str, bad: str) -> None:
+        self._frozen = kind == "frozen"
         hold = Hold.model_validate({
             "kind": kind,
             "reason": why,
@@ -261,15 +278,14 @@ class RollbackWorkflow:
     @workflow.signal(
         name=names.SIGNAL_LOCK_PROBED, description="The environment asks whether we still run."
     )
-    def lock_probed(self, _key: LockKey) -> None:
-        """Nothing to do: that it could be delivered is the answer."""
+    def lock_probed(self, _probe: LockProbe) -> None:
+        """That it could be delivered is the answer: a rollback goes on to its end."""
 
-    @workflow.query(name=names.QUERY_STATE, description="Phase and result so far.")
+    @workflow.query(name=names.QUERY_STATE, description="The result so far.")
     def state(self) -> RollbackResult:
         """What is known so far."""
         return self._result
 
     def _show(self, phase: str, result: RollbackResult | None = None) -> None:
-        self._phase = phase
         self._result = result or self._result
         workflow.set_current_details(rollback_report(phase, self._request, self._result))

@@ -1,12 +1,13 @@
 """The part of a deployment that touches the cluster: apply, wait for health, read back."""
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.cluster import ClusterActivities
     from pilothouse.models import names
     from pilothouse.models.environment import LockAnswer
-    from pilothouse.models.health import DriftReport, HealthReport
+    from pilothouse.models.health import HealthReport
     from pilothouse.models.objects import ApplyReport
     from pilothouse.models.pipeline import duration
     from pilothouse.models.runs import DeploymentRequest
@@ -14,12 +15,17 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows import options
 from workflows.preparation import Prepared
+from workflows.progress import Progress
+from workflows.visibility import reason
 
 
-async def apply(request: DeploymentRequest, prepared: Prepared, lease: LockAnswer) -> ApplyReport:
+async def apply(
+    request: DeploymentRequest, prepared: Prepared, lease: LockAnswer, max_deletes: int
+) -> ApplyReport:
     """Write what was decided on, under the lease's fencing number."""
-    plan = prepared.plan
-    return await options.CLUSTER_WRITE(
+    plan, environment = prepared.plan, prepared.environment
+    wave = duration(environment.health_timeout)
+    return await options.writing(wave)(
         ClusterActivities.apply_plan,
         ApplyRequest(
             content=prepared.bundle.content,
@@ -28,7 +34,14 @@ async def apply(request: DeploymentRequest, prepared: Prepared, lease: LockAnswe
             inventory=names.inventory_name(request.repository.slug, request.environment),
             fencing=lease.fencing,
             operation=workflow.info().workflow_id,
-            prune=prepared.environment.prune,
+            prune=environment.prune,
+            recreate=environment.recreate,
+            take_back=environment.drift == "correct",
+            ignore=environment.ignore,
+            max_deletes=max_deletes,
+            rehearsal=plan.rehearsal,
+            checks=prepared.checks,
+            wave_timeout_seconds=wave.total_seconds(),
         ),
         summary=f"apply plan {names.short(plan.digest)} under fencing number {lease.fencing}",
     )
@@ -40,7 +53,11 @@ async def await_health(prepared: Prepared) -> HealthReport:
     bundle = prepared.bundle
     return await options.watching(limit)(
         ClusterActivities.await_health,
-        HealthRequest(content=bundle.content, timeout_seconds=limit.total_seconds()),
+        HealthRequest(
+            content=bundle.content,
+            timeout_seconds=limit.total_seconds(),
+            checks=prepared.checks,
+        ),
         summary=f"wait until {bundle.objects} objects are healthy, at most {limit}",
     )
 
@@ -52,14 +69,29 @@ def why_unhealthy(health: HealthReport) -> str:
     return f"still {health.status} after {health.seconds:.0f} s"
 
 
-async def read_back(request: DeploymentRequest, prepared: Prepared) -> DriftReport | None:
-    """Whether the cluster holds what was applied; None if that cannot be told."""
-    seen = await options.CLUSTER_READ(
-        ClusterActivities.observe_environment,
-        ObserveRequest(
-            namespace=prepared.environment.namespace,
-            inventory=names.inventory_name(request.repository.slug, request.environment),
-        ),
-        summary="read back whether the cluster holds the plan",
-    )
-    return seen.drift
+async def verify(request: DeploymentRequest, prepared: Prepared, progress: Progress) -> None:
+    """Read back whether the cluster holds what was applied.
+
+    A difference is said and is no failure: an autoscaler may have been quick.
+    """
+    message = progress.result.message
+    try:
+        seen = await options.CLUSTER_READ(
+            ClusterActivities.observe_environment,
+            ObserveRequest(
+                namespace=prepared.environment.namespace,
+                inventory=names.inventory_name(request.repository.slug, request.environment),
+                checks=prepared.checks,
+                ignore=prepared.environment.ignore,
+            ),
+            summary="read back whether the cluster holds the plan",
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        progress.update(message=f"{message}; not read back: {reason(error)}")
+        return
+    progress.update(drift=seen.drift)
+    if seen.drift is not None and not seen.drift.clean:
+        differ = ", ".join(str(each) for each in (*seen.drift.drifted, *seen.drift.missing)[:3])
+        progress.update(message=f"{message}, but it differs already: {differ}")

@@ -1,11 +1,8 @@
 """The stages of a run: what each role does in its turn."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.schedules import ScheduleActivities
@@ -16,27 +13,16 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.pipeline import Agent, Pipeline, duration
     from pilothouse.models.repository import Snapshot
     from pilothouse.models.runs import (
-        DeploymentRequest,
         DeploymentResult,
         MonitorRequest,
         MonitorResult,
         PipelineRequest,
-        StageOutcome,
         StageReport,
         SupersedeClaim,
     )
     from pilothouse.models.steps import MonitorScheduleRequest, RenderRequest, TestRequest
 
 from workflows import options
-
-DEPLOYMENT_OUTCOMES: dict[str, StageOutcome] = {
-    "deployed": "passed",
-    "superseded": "superseded",
-    "blocked": "blocked",
-    "rejected": "blocked",
-    "expired": "blocked",
-    "on_hold": "blocked",
-}
 
 
 @dataclass
@@ -46,6 +32,8 @@ class Run:
     request: PipelineRequest
     snapshot: Snapshot
     pipeline: Pipeline
+    governing: Snapshot
+    """Whose pipeline file and policies count: the snapshot's own, or a pull request's base's."""
     superseded: str = ""
     deploying: "workflow.ChildWorkflowHandle[object, DeploymentResult] | None" = None
     deployed: list[str] = field(default_factory=list)
@@ -70,7 +58,12 @@ async def validate(run: Run, agent: str) -> list[StageReport]:
     for environment in run.pipeline.promotion_order():
         rendered = await options.WORKSPACE(
             WorkspaceActivities.render_and_validate,
-            RenderRequest(snapshot=run.snapshot, pipeline=run.pipeline, environment=environment),
+            RenderRequest(
+                snapshot=run.snapshot,
+                pipeline=run.pipeline,
+                environment=environment,
+                policies_from=run.governing,
+            ),
             summary=f"render and validate for {environment}",
         )
         namespace = run.pipeline.environments[environment].namespace
@@ -151,108 +144,19 @@ async def test(run: Run, agent: str) -> list[StageReport]:
     ]
 
 
-async def deploy(run: Run, agent: str) -> list[StageReport]:
-    """Promote the revision through the environments; one report for each that was tried."""
-    if run.request.is_pull_request:
-        summary = "a pull request is never deployed"
-        return [StageReport(agent=agent, outcome="skipped", summary=summary)]
-    if not run.pipeline.environments:
-        summary = "the pipeline file declares no environment"
-        return [StageReport(agent=agent, outcome="skipped", summary=summary)]
-    reports: list[StageReport] = []
-    for environment in run.pipeline.promotion_order():
-        after = run.pipeline.environments[environment].after
-        if run.superseded or (after is not None and after not in run.deployed):
-            continue
-        result = await _deploy_one(run, environment, run.request.revision)
-        reports.append(_deployment_report(agent, environment, result))
-        if result.outcome == "deployed":
-            run.deployed.append(environment)
-            continue
-        if result.rollback is not None and result.rollback.revert_commit:
-            reports += await _converge(run, agent, result.rollback.revert_commit)
-        break
-    passed = all(each.outcome == "passed" for each in reports)
-    events = {each.event for each in reports}
-    bad = "status.rolled_back" if "status.rolled_back" in events else "status.deploy_failed"
-    event = "status.deployed" if passed else bad
-    return [each.model_copy(update={"event": event}) for each in reports]
-
-
-async def _converge(run: Run, agent: str, revert: str) -> list[StageReport]:
-    """The branch says the revert now: environments that took the bad revision follow it.
-
-    By their own policy: what was good in the failed environment need not have been good there.
-    """
-    reports = []
-    for environment in list(run.deployed):
-        result = await _deploy_one(run, environment, revert)
-        reports.append(_deployment_report(agent, environment, result))
-        run.deployed.remove(environment)
-    return reports
-
-
-async def _deploy_one(run: Run, environment: str, revision: str) -> DeploymentResult:
-    slug = run.request.repository.slug
-    started = workflow.now()
-    try:
-        run.deploying = await workflow.start_child_workflow(
-            names.DEPLOYMENT_WORKFLOW,
-            DeploymentRequest(
-                repository=run.request.repository,
-                revision=revision,
-                environment=environment,
-                run=workflow.info().workflow_id,
-            ),
-            id=names.deployment_id(slug, environment, revision),
-            result_type=DeploymentResult,
-            parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-            static_summary=f"{names.short(revision)} to {environment}",
-        )
-        return await run.deploying
-    except WorkflowAlreadyStartedError as error:
-        message = f"another run deploys the same revision there: see {error.workflow_id}"
-        return DeploymentResult(
-            outcome="failed", environment=environment, revision=revision, message=message
-        )
-    except ChildWorkflowError as error:
-        took: timedelta = workflow.now() - started
-        return DeploymentResult(
-            outcome="failed",
-            environment=environment,
-            revision=revision,
-            message=f"the deployment ended without a result: {error.cause or error}",
-            seconds=took.total_seconds(),
-        )
-    finally:
-        run.deploying = None
-
-
-def _deployment_report(agent: str, environment: str, result: DeploymentResult) -> StageReport:
-    events = {"deployed": "status.deployed", "rolled_back": "status.rolled_back"}
-    return StageReport(
-        agent=agent,
-        environment=environment,
-        outcome=DEPLOYMENT_OUTCOMES.get(result.outcome, "failed"),
-        event=events.get(result.outcome, "status.deploy_failed"),
-        seconds=result.seconds,
-        summary=f"{result.outcome}: {result.message}",
-        deployment=result.model_copy(update={"report": ""}),
-    )
-
-
 async def monitor(run: Run, agent: str) -> list[StageReport]:
     """Look once at each environment that was deployed, and see to its schedule."""
     reports = []
     for environment in run.deployed:
-        namespace = run.pipeline.environments[environment].namespace
+        policy, checks = run.pipeline.environments[environment], run.pipeline.health_checks
         repository = run.request.repository
         look: MonitorResult = await workflow.execute_child_workflow(
             names.MONITOR_WORKFLOW,
             MonitorRequest(
                 repository=repository,
                 environment=environment,
-                namespace=namespace,
+                policy=policy,
+                health_checks=checks,
                 trigger="deployment",
             ),
             id=names.monitor_id(repository.slug, environment, run.request.revision),
@@ -265,7 +169,8 @@ async def monitor(run: Run, agent: str) -> list[StageReport]:
                 MonitorScheduleRequest(
                     repository=repository,
                     environment=environment,
-                    namespace=namespace,
+                    policy=policy,
+                    health_checks=checks,
                     trigger=trigger,
                 ),
                 summary=f"look at {environment} every {trigger.removeprefix('cron.')}",

@@ -5,6 +5,7 @@ deployment that failed); 2 wrong use; 3 a service that is needed cannot be reach
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
-from pilothouse.models.base import explain
 from pilothouse.models.errors import PermanentError, TemporaryError
 
 ANSWER_IS_NO = 1
@@ -23,8 +21,10 @@ WRONG_USE = 2
 UNREACHABLE = 3
 INTERRUPTED = 130
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_INVISIBLE = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+"""What a terminal obeys or hides: outside text must not move the cursor or turn a line around."""
 
 
 class Output(StrEnum):
@@ -35,27 +35,42 @@ class Output(StrEnum):
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One JSON document on standard output; characters that cannot be seen are escaped in it."""
+    sys.stdout.write(_INVISIBLE.sub(_escaped, json.dumps(value, ensure_ascii=False)) + "\n")
 
 
-def say(text: str = "") -> None:
-    """A line for people; nothing in it is markup."""
-    out.print(text, markup=False)
+def _escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line for people; nothing in it is markup, and a style shows on a terminal only."""
+    if not style or not sys.stdout.isatty():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+        return
+    from rich.console import Console  # Here: it takes longer than most of what is said.
+
+    Console(highlight=False, soft_wrap=True).print(text, markup=False, emoji=False, style=style)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong on standard error and end."""
-    err.print(f"pilothouse: {message}", markup=False)
+    sys.stderr.write(f"pilothouse: {message}\n")
     raise typer.Exit(code)
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Turn the errors that people can do something about into one line and an exit code."""
+    from pydantic import ValidationError  # Here: an answer from the cache needs no model.
+
     try:
         yield
     except ValidationError as error:
+        from pilothouse.models.base import explain
+
         fail(explain(error), WRONG_USE)
     except TemporaryError as error:
         fail(str(error), UNREACHABLE)

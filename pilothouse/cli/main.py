@@ -1,46 +1,102 @@
 """The `pilothouse` command: thin over the library and the workflows."""
 
-import logging
+import gc
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import structlog
-import typer
+from pilothouse.cli.cached import CACHED, run_cached
 
-from pilothouse.cli import manifests, runs, services
-from pilothouse.cli.console import INTERRUPTED, err
+if TYPE_CHECKING:
+    import typer
 
-app = typer.Typer(
-    name="pilothouse",
-    help="Durable AI agents for GitOps, on Temporal.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("demo")(services.demo)
-app.command("up")(services.up)
-app.command("down")(services.down)
-app.command("doctor")(services.doctor)
-app.command("worker")(services.worker)
-app.command("bridge")(services.bridge)
-app.command("validate")(manifests.validate)
-app.command("plan")(manifests.plan)
-app.command("deploy")(runs.deploy)
-app.command("status")(runs.status)
-app.command("approve")(runs.approve)
-app.command("reject")(runs.reject)
-app.command("rollback")(runs.rollback)
+COMMANDS = {
+    "demo": "services:demo",
+    "up": "services:up",
+    "down": "services:down",
+    "doctor": "services:doctor",
+    "worker": "services:worker",
+    "bridge": "services:bridge",
+    "validate": "validate:validate",
+    "rules": "rules:rules",
+    "plan": "plan:plan",
+    "drift": "drift:drift",
+    "health": "health:health",
+    "deploy": "runs:deploy",
+    "status": "runs:status",
+    "approve": "runs:approve",
+    "reject": "runs:reject",
+    "rollback": "runs:rollback",
+}
+"""Command -> module in `pilothouse.cli` and function. Only the module of the command that is asked
+for is imported: of a short command's time the imports are the most."""
+_SILENT = frozenset({"rules", "validate"})
+"""What they run logs nothing, so that the logging library need not be imported to quieten it."""
+
+
+def application(*wanted: str) -> "typer.Typer":
+    """The command line, with these commands only, or with all of them."""
+    import typer  # Here: an answer from the cache needs no parser.
+
+    app = typer.Typer(
+        name="pilothouse",
+        help="Durable AI agents for GitOps, on Temporal.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    # With a callback one command alone is still named on the command line.
+    app.callback()(_without_options)
+    for name in wanted or COMMANDS:
+        app.command(name)(_imported(COMMANDS[name]))
+    return app
+
+
+def _without_options() -> None:
+    """The command itself takes no options: its commands do."""
+
+
+def _imported(where: str) -> Callable[..., None]:
+    module, _, name = where.partition(":")
+    function: Callable[..., None] = getattr(import_module(f"pilothouse.cli.{module}"), name)
+    return function
 
 
 def main() -> None:
     """Run the command."""
-    # What the library logs is for servers; a command says what it has to say by itself.
+    words = sys.argv[1:]
+    command = next((word for word in words if not word.startswith("-")), "")
+    try:
+        if command in CACHED:
+            raise SystemExit(run_cached(words, lambda: _run(command)))
+        _run(command)
+    except KeyboardInterrupt:
+        from pilothouse.cli.console import INTERRUPTED
+
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _run(command: str) -> None:
+    # A command is over soon, and manifests are many small objects without cycles: to look for some
+    # at Python's own pace takes a seventh of the time.
+    gc.set_threshold(50_000, 20, 20)
+    if command not in _SILENT:
+        _quieten_library()
+    app = application(command) if command in COMMANDS else application()
+    app()
+
+
+def _quieten_library() -> None:
+    """What the library logs is for servers; a command says what it has to say by itself."""
+    import logging
+
+    import structlog
+
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
-    try:
-        app()
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

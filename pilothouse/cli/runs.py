@@ -62,6 +62,11 @@ def deploy(
     revision: Annotated[str, typer.Argument(help="Full commit id.")],
     environment: Environment,
     branch: Branch = "main",
+    force: Annotated[
+        bool, typer.Option("--force", help="Although it is known to be bad, or was not promoted.")
+    ] = False,
+    by: Annotated[str, typer.Option("--by", help="With --force: who insists.")] = "",
+    reason: Annotated[str, typer.Option(help="With --force: why.")] = "",
     wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
     output: OutputOption = Output.text,
 ) -> None:
@@ -69,12 +74,17 @@ def deploy(
 
     Example: pilothouse deploy https://git.example.org/team/model-api.git 4f2a... staging
     """
+    if force and not (by.strip() and reason.strip()):
+        fail("--force needs --by and --reason: both are remembered", WRONG_USE)
 
     async def work() -> tuple[str, DeploymentResult | None]:
         request = DeploymentRequest(
             repository=RepositoryRef(url=url, default_branch=branch),
             revision=revision,
             environment=environment,
+            force=force,
+            by=by,
+            why=reason,
         )
         client = await connect_here()
         handle = await client.start_workflow(
@@ -162,6 +172,8 @@ def _say_environment(state: EnvironmentState) -> None:
     say(f"  lock: {state.holder.holder if state.holder else 'free'}, {len(state.queue)} waiting")
     if state.hold is not None:
         say(f"  on hold ({state.hold.kind}) since {state.hold.since[:19]}: {state.hold.reason}")
+    if state.correcting_stopped:
+        say(f"  drift is only reported: {state.correcting_stopped}")
     for notice in state.notices[-5:]:
         say(f"  note: {notice}")
 

@@ -1,95 +1,49 @@
 """Validate any folder or file of manifests on disk, whatever its layout."""
 
-import os
-import posixpath
 import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
+from pilothouse.clients.folder_files import MOST_BYTES, FolderFiles
+from pilothouse.clients.helm import HelmProgram
 from pilothouse.clients.kustomize import build_kustomization
 from pilothouse.clients.schemas import DEFAULT_VERSION, built_in_schemas
 from pilothouse.gitops.manifests.builder import Limits
+from pilothouse.gitops.manifests.folders import below, manifest_root
+from pilothouse.gitops.manifests.helm.releases import Helm
+from pilothouse.gitops.manifests.helm.standalone import render_standalone
+from pilothouse.gitops.manifests.images import Resolver
 from pilothouse.gitops.manifests.kustomization import KUSTOMIZATION_NAMES
 from pilothouse.gitops.manifests.loader import (
     LoadedManifest,
-    duplicates,
     is_manifest_file,
     load,
 )
-from pilothouse.gitops.manifests.order import apply_order
-from pilothouse.gitops.manifests.render import Kustomize, build, bundle, render
+from pilothouse.gitops.manifests.render import (
+    Kustomize,
+    build,
+    bundle,
+    loose_bundle,
+    render,
+    resolved,
+)
 from pilothouse.gitops.pipeline_file import PIPELINE_FILE, parse_pipeline
 from pilothouse.gitops.validation.checks import check
 from pilothouse.gitops.validation.object_set import Exists, ObjectSet
+from pilothouse.gitops.validation.practice import ValidationPolicy
 from pilothouse.gitops.validation.schemas import SchemaCheck
-from pilothouse.gitops.validation.units import Layout, layout_of, units_of
+from pilothouse.gitops.validation.units import Layout, layout_of, repetitions, units_of
 from pilothouse.models.errors import PermanentError
 from pilothouse.models.findings import Finding, Severity, ValidationReport, report
-from pilothouse.models.objects import Bundle, ObjectRef, digest_of
-from pilothouse.models.pipeline import Pipeline
+from pilothouse.models.objects import Bundle, ObjectRef
+from pilothouse.models.pipeline import Pipeline, PodSecurityLevel
 
 _PIPELINE_KEY = re.compile(rb"^pipeline\s*:", re.MULTILINE)
-_MOST_FILES = 50_000
 _BUILDS_AT_ONCE = 4
-_OWN_LIMITS = Limits(size_bytes=8 * 1024 * 1024, nodes=200_000)
-"""A person's own folder is trusted more than a pull request: large dashboards are fine there."""
-
-
-class FolderFiles(Mapping[str, bytes]):
-    """The regular files below a folder, read when they are asked for.
-
-    Links are neither followed nor listed, hidden folders not entered, and pipes, sockets and
-    devices not opened: what is read stands in the folder itself.
-    """
-
-    def __init__(self, root: Path, only: str | None = None) -> None:
-        self._root = root
-        self._paths = dict.fromkeys([only] if only is not None else self._walk())
-
-    def _walk(self) -> Iterator[str]:
-        count = 0
-        for folder, folders, names in os.walk(self._root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(folder, name)
-                if not stat.S_ISREG(path.lstat().st_mode):
-                    continue
-                count += 1
-                if count > _MOST_FILES:
-                    raise PermanentError(
-                        "InvalidRequest",
-                        f"{self._root} holds more than {_MOST_FILES:,} files; name a folder of "
-                        "manifests",
-                    )
-                yield path.relative_to(self._root).as_posix()
-
-    def __getitem__(self, path: str) -> bytes:
-        if path not in self._paths:
-            raise KeyError(path)
-        # The file may have become a link or a pipe since it was listed.
-        try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            raise PermanentError(
-                "InvalidRequest", f"{self._root / path} cannot be read: {error.strerror}"
-            ) from error
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise KeyError(path)
-            # One byte beyond the bound, so that the loader says that the file is too large.
-            return file.read(_OWN_LIMITS.size_bytes + 1)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._paths
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
+_OWN_LIMITS = Limits(size_bytes=MOST_BYTES, nodes=200_000)
 
 
 @dataclass(frozen=True)
@@ -101,6 +55,8 @@ class Folder:
     bundles: tuple[Bundle, ...]
     """What would be applied, in apply order: one bundle for each environment of a pipeline file,
     else one with an empty environment. Empty where something could not be loaded."""
+    pipeline: Pipeline | None = None
+    """What the pipeline file declares; None without one, or if it is wrong."""
 
 
 def validate_folder(
@@ -108,9 +64,17 @@ def validate_folder(
     *,
     kubernetes_version: str = DEFAULT_VERSION,
     kustomize: Kustomize = build_kustomization,
+    pod_security: PodSecurityLevel | None = None,
+    today: date | None = None,
 ) -> ValidationReport:
     """Validate a folder or one file: the report of `read_folder`."""
-    return read_folder(path, kubernetes_version=kubernetes_version, kustomize=kustomize).report
+    return read_folder(
+        path,
+        kubernetes_version=kubernetes_version,
+        kustomize=kustomize,
+        pod_security=pod_security,
+        today=today,
+    ).report
 
 
 def read_folder(
@@ -118,18 +82,16 @@ def read_folder(
     *,
     kubernetes_version: str = DEFAULT_VERSION,
     kustomize: Kustomize = build_kustomization,
+    pod_security: PodSecurityLevel | None = None,
+    today: date | None = None,
 ) -> Folder:
     """Load and validate a folder or one file.
 
     A folder with a pipeline file of ours is validated as it would be deployed, once for each
     environment. In any other folder each kustomization that no other one names is built; files
-    below kustomizations are not read by themselves; the remaining files are plain manifests; Helm
-    charts, hidden folders and links are left out.
-
-    Args:
-        path: the folder, or one file.
-        kubernetes_version: whose schemas to check with, e.g. `1.36`; the nearest known is taken.
-        kustomize: builds kustomizations.
+    below kustomizations are not read by themselves; Helm charts are rendered with their own values
+    if there is a helm program; the remaining files are plain manifests; hidden folders and links
+    are left out. The options are those of `read_files`.
 
     Returns:
         The objects, and all findings, each once, with paths below the folder.
@@ -138,14 +100,50 @@ def read_folder(
         PermanentError: `InvalidRequest`: the path does not exist, holds no YAML or JSON at all, or
             is no folder of manifests.
     """
-    files = _open(path)
-    validation = _Validation(files, SchemaCheck(built_in_schemas(kubernetes_version)), kustomize)
+    return read_files(
+        _open(path),
+        kubernetes_version=kubernetes_version,
+        kustomize=kustomize,
+        pod_security=pod_security,
+        today=today,
+    )
+
+
+def read_files(
+    files: Mapping[str, bytes],
+    *,
+    kubernetes_version: str = DEFAULT_VERSION,
+    kustomize: Kustomize = build_kustomization,
+    helm: Helm | None = None,
+    images: Resolver | None = None,
+    validated: bool = True,
+    pod_security: PodSecurityLevel | None = None,
+    today: date | None = None,
+) -> Folder:
+    """Load and validate files wherever they are, as `read_folder` does those of a folder.
+
+    Args:
+        files: path below the folder -> content.
+        kubernetes_version: whose schemas to check with.
+        kustomize: builds kustomizations.
+        helm: renders charts; by default the program of this machine, if there is one.
+        images: gives digests for image tags to the environments that ask for them; without it
+            no network is used, the tags stay, and that is said.
+        validated: false: objects are loaded only, which finds what does not load and no more.
+        pod_security: the level for every pod; by default each environment's, or its namespace's.
+        today: the day on which exceptions must still hold; without it none has expired.
+    """
+    schemas = SchemaCheck(built_in_schemas(kubernetes_version)) if validated else None
+    helm = helm or HelmProgram(kubernetes_version=kubernetes_version)
+    policy = ValidationPolicy(pod_security=pod_security, today=today)
+    links = files.left_out if isinstance(files, FolderFiles) else {}
+    validation = _Validation(files, schemas, kustomize, helm, images, policy, links)
     data = files.get(PIPELINE_FILE)
     if data is not None and _PIPELINE_KEY.search(data):
-        validation.pipeline(data)
+        validation.of_pipeline(data)
     else:
         validation.layout(layout_of(files))
-    return Folder(validation.report(), tuple(validation.bundles))
+    return Folder(validation.report(), tuple(validation.bundles), validation.pipeline)
 
 
 def _open(path: Path) -> FolderFiles:
@@ -164,13 +162,27 @@ def _open(path: Path) -> FolderFiles:
 class _Validation:
     """Collects what the units of one folder have wrong."""
 
-    def __init__(self, files: FolderFiles, schemas: SchemaCheck, kustomize: Kustomize) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        schemas: SchemaCheck | None,
+        kustomize: Kustomize,
+        helm: Helm,
+        images: Resolver | None,
+        policy: ValidationPolicy,
+        links: Mapping[str, str],
+    ) -> None:
         self._files = files
+        self._links = links
         self._schemas = schemas
         self._kustomize = kustomize
+        self._helm = helm
+        self._images = images
         self._findings: dict[tuple[str, str, int, str, str], Finding] = {}
         self._objects = 0
+        self._policy = policy
         self.bundles: list[Bundle] = []
+        self.pipeline: Pipeline | None = None
 
     def report(self) -> ValidationReport:
         """The sum of it."""
@@ -180,35 +192,71 @@ class _Validation:
             self._note("nothing-checked", "warning", "", message, fix)
         return report(list(self._findings.values()), self._objects, limit=None)
 
-    def pipeline(self, data: bytes) -> None:
+    def of_pipeline(self, data: bytes) -> None:
         """Each environment as it would be deployed."""
         pipeline, findings = parse_pipeline(data)
         self._add(findings)
+        self.pipeline = pipeline
         if pipeline is None:
             return
+        self._policies(pipeline.policies)
         for environment in pipeline.environments:
             self._environment(pipeline, environment)
         if not pipeline.environments:
-            self.layout(layout_of(_below(self._files, pipeline.manifests)))
+            root = manifest_root(pipeline)
+            inside = {path: self._files[path] for path in self._files if below(path, root)}
+            self.layout(layout_of(inside))
+
+    def _policies(self, folder: str) -> None:
+        """The repository's own rules; most have none, and CEL is not imported for nothing."""
+        if self._schemas is None or not any(path.startswith(f"{folder}/") for path in self._files):
+            return
+        from pilothouse.gitops.validation.policies.loading import load_policies
+
+        own = load_policies(self._files, folder, self._schemas)
+        self._add(own.findings)
+        self._policy = replace(self._policy, own_rules=own.checks)
 
     def _environment(self, pipeline: Pipeline, environment: str) -> None:
-        rendered = render(self._files, pipeline, environment, self._kustomize)
+        rendered = render(
+            self._files, pipeline, environment, self._kustomize, self._helm, self._links
+        )
+        if pipeline.environments[environment].resolve_images:
+            if self._images is not None:
+                rendered = resolved(rendered, self._images)
+            else:
+                message = (
+                    f"image tags of {environment} become digests when it is deployed, not here"
+                )
+                self._note("image-unresolved", "info", PIPELINE_FILE, message, "")
         self._add(rendered.findings)
-        self._check(rendered.manifests, None, rendered.findings)
+        declared = pipeline.environments[environment]
+        policy = replace(
+            self._policy,
+            namespace=declared.namespace,
+            pod_security=self._policy.pod_security or declared.pod_security,
+        )
+        self._check(rendered.manifests, None, rendered.findings, policy)
         self.bundles.append(bundle(rendered, pipeline, environment))
 
     def layout(self, layout: Layout) -> None:
         """Builds, plain manifests, and a word about what is left out."""
         with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
-            built = list(
-                pool.map(lambda folder: build(self._files, folder, self._kustomize), layout.builds)
-            )
+            built = [
+                *pool.map(
+                    lambda folder: build(self._files, folder, self._kustomize), layout.builds
+                ),
+                *pool.map(
+                    lambda folder: render_standalone(self._files, folder, self._helm),
+                    layout.charts,
+                ),
+            ]
         plain: list[LoadedManifest] = []
         for path in layout.plain:
             loaded = load(self._files[path], path, strays="info", limits=_OWN_LIMITS)
             self._add(loaded.findings)
             plain += loaded.manifests
-        self._add(_repetitions(plain))
+        self._add(repetitions(plain))
         everything = ObjectSet([*plain, *(m for loaded in built for m in loaded.manifests)])
 
         def exists(ref: ObjectRef) -> bool | None:
@@ -221,13 +269,9 @@ class _Validation:
             self._check(unit, exists)
         self._left_out(layout)
         loose = [*plain, *(m for loaded in built for m in loaded.manifests)]
-        self.bundles.append(_unnamed(loose))
+        self.bundles.append(loose_bundle(loose))
 
     def _left_out(self, layout: Layout) -> None:
-        for chart in layout.charts:
-            message = "a Helm chart is not rendered, so its templates are not checked"
-            fix = "Validate the output of `helm template`."
-            self._note("helm-chart-skipped", "info", f"{chart}/" if chart else "", message, fix)
         for stray in layout.strays:
             message = "the file holds no Kubernetes object"
             self._note("not-an-object", "info", stray, message, "")
@@ -237,9 +281,12 @@ class _Validation:
         manifests: Sequence[LoadedManifest],
         exists: Exists | None,
         loading: Sequence[Finding] = (),
+        policy: ValidationPolicy | None = None,
     ) -> None:
         self._objects += len(manifests)
-        self._add(check(manifests, self._schemas, exists, loading=loading))
+        if self._schemas is not None:
+            policy = policy or self._policy
+            self._add(check(manifests, self._schemas, exists, loading=loading, policy=policy))
 
     def _add(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
@@ -249,34 +296,3 @@ class _Validation:
 
     def _note(self, rule: str, severity: Severity, file: str, message: str, fix: str) -> None:
         self._add([Finding(rule=rule, severity=severity, file=file, message=message, fix=fix)])
-
-
-def _unnamed(manifests: Iterable[LoadedManifest]) -> Bundle:
-    """The objects of a folder without environments."""
-    return Bundle(
-        environment="",
-        namespace="default",
-        policy=digest_of(b""),
-        manifests=apply_order(loaded.manifest for loaded in manifests),
-    )
-
-
-def _below(files: FolderFiles, folder: str) -> dict[str, bytes]:
-    return {path: files[path] for path in files if path.startswith(f"{folder}/")}
-
-
-def _repetitions(manifests: list[LoadedManifest]) -> Iterator[Finding]:
-    """Repeated objects: a mistake in one file, doubtful in one folder, variants elsewhere."""
-    folders: dict[str, list[LoadedManifest]] = {}
-    for manifest in manifests:
-        folders.setdefault(posixpath.dirname(manifest.manifest.file), []).append(manifest)
-    for inside in folders.values():
-        by_file: dict[str, list[LoadedManifest]] = {}
-        for manifest in inside:
-            by_file.setdefault(manifest.manifest.file, []).append(manifest)
-        certain = [finding for group in by_file.values() for finding in duplicates(group)]
-        yield from certain
-        places = {(finding.file, finding.line) for finding in certain}
-        for finding in duplicates(inside):
-            if (finding.file, finding.line) not in places:
-                yield finding.model_copy(update={"severity": "warning"})

@@ -12,13 +12,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def _data_home() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "pilothouse"
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilothouse"
+from pilothouse.clients.environment import cache_home, data_home
 
 
 class Settings(BaseSettings):
@@ -33,10 +27,10 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    data_dir: Path = Field(default_factory=_data_home)
+    data_dir: Path = Field(default_factory=data_home)
     """Content store, Git mirrors, journal, and the embedded services' state."""
-    cache_dir: Path = Field(default_factory=_cache_home)
-    """What can be made again: control plane binaries."""
+    cache_dir: Path = Field(default_factory=cache_home)
+    """What can be made again: control plane binaries, answers of `pilothouse validate`."""
     control_plane_dir: Path | None = None
     """A folder with `controlplane`, or with etcd, kube-apiserver, kube-controller-manager and
     kube-scheduler. Empty: cache, official release, or a build with Go."""
@@ -46,6 +40,12 @@ class Settings(BaseSettings):
     """The kubeconfig's context; empty: its current one."""
     git_credentials: dict[str, SecretStr] = {}
     """Host -> value of the HTTP Authorization header, as JSON."""
+    helm: Path | None = None
+    """The `helm` program, version 3 or 4; empty: the one on the PATH, if there is one."""
+    registry_credentials: Path | None = None
+    """A Docker configuration file with logins of image registries; empty: none are used."""
+    insecure_registries: tuple[str, ...] = ()
+    """Image registries, `host` or `host:port`, spoken to in plain http, as JSON."""
     log_level: str = "info"
     log_format: Literal["json", "console"] = "json"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pilothouse.clients.store import ContentStore
 
 _EXECUTABLE = "100755"
+_KINDS = {"120000": "a symbolic link", "160000": "a submodule"}
 
 
 class StoredTree(Mapping[str, bytes]):
@@ -19,6 +20,16 @@ class StoredTree(Mapping[str, bytes]):
         entries: dict[str, dict[str, str]] = json.loads(store.get(tree))
         self._store = store
         self._entries = {path: entry for path, entry in entries.items() if "digest" in entry}
+        self._left_out = {
+            path: _KINDS.get(entry["mode"], "a file above the limit of size")
+            for path, entry in entries.items()
+            if "digest" not in entry
+        }
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """What the snapshot has at other paths, and why it has no content: path -> `a ...`."""
+        return self._left_out
 
     @property
     def executables(self) -> frozenset[str]:

@@ -25,6 +25,11 @@ class Expression:
         self.text = text
         self._compiled = compiled
 
+    @property
+    def type_name(self) -> str:
+        """What it evaluates to, as far as that is known: `BOOL`, `STRING`, `DYN`, ..."""
+        return str(self._compiled.return_type().name())
+
     def evaluate(self, data: Mapping[str, object]) -> object:
         """Its value as plain Python data.
 
@@ -42,6 +47,8 @@ class Expression:
                 return value.plain_value()
         except RuntimeError as error:
             raise ExpressionError(str(error)) from None
+        except TypeError:
+            raise ExpressionError(f"a value of type {value.type().name()} is no answer") from None
 
     def is_true(self, data: Mapping[str, object]) -> bool:
         """Whether it is true.
@@ -61,11 +68,20 @@ def compile_expression(text: str, variables: tuple[str, ...] = ("object",)) -> E
     Raises:
         ExpressionError: with line, column and a caret under the mistake.
     """
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
+    return compile_in(_environment(variables), text)
+
+
+def compile_in(environment: cel.Env, text: str, limit: int = MAX_LENGTH) -> Expression:
+    """Check and compile an expression in an environment of one's own.
+
+    Raises:
+        ExpressionError: with line, column and a caret under the mistake.
+    """
+    if len(text) > limit:
+        raise ExpressionError(f"the expression is longer than {limit} characters")
     try:
         with _CEL:
-            return Expression(text, _environment(variables).compile(text))
+            return Expression(text, environment.compile(text))
     except RuntimeError as error:
         raise ExpressionError(str(error)) from None
 

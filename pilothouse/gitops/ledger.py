@@ -50,12 +50,18 @@ def renew(state: EnvironmentState, holder: str, now: datetime) -> EnvironmentSta
     return state.model_copy(update={"expires_at": _expiry(state.holder, now)})
 
 
-def release(state: EnvironmentState, holder: str) -> EnvironmentState:
-    """Free the lock if it is this holder's, and forget its place in the queue."""
+def release(state: EnvironmentState, holder: str, wrote: str = "") -> EnvironmentState:
+    """Free the lock if it is this holder's, and forget its place in the queue.
+
+    Args:
+        state: before.
+        holder: workflow id.
+        wrote: the revision that the holder began to write last, whatever became of it.
+    """
     queue = tuple(waiting for waiting in state.queue if waiting.holder != holder)
     update: dict[str, object] = {"queue": queue}
     if state.holder is not None and state.holder.holder == holder:
-        update |= {"holder": None, "expires_at": ""}
+        update |= {"holder": None, "expires_at": "", "current": wrote or state.current}
     return state.model_copy(update=update)
 
 
@@ -71,6 +77,8 @@ def answer_next(
     if reason := refusal(state, request):
         answer = LockAnswer(granted=False, reason=reason, hold=state.hold)
         return note(state, f"refused {request.holder}: {reason}"), request, answer
+    if request.forced and (bad := _known_bad(state, request)):
+        state = note(state, f"{bad}; forced by {request.forced}")
     fencing = max(state.fencing, request.seen_fencing) + 1
     granted = state.model_copy(
         update={"fencing": fencing, "holder": request, "expires_at": _expiry(request, now)}
@@ -80,6 +88,7 @@ def answer_next(
         fencing=fencing,
         last_good=state.last_good,
         good=tuple(past for past in state.releases if _is_good(past))[-MAX_GOOD:],
+        current=state.current,
         hold=state.hold,
     )
     return granted, request, answer
@@ -94,9 +103,18 @@ def refusal(state: EnvironmentState, request: LockRequest) -> str:
         return ""
     if hold is not None and hold.kind == "manual":
         return f"on hold since {hold.since} by {hold.by}: {hold.reason}"
-    for past in state.releases:
-        if past.outcome == "bad" and past.revision == request.revision:
-            return f"{short(request.revision)} is known to be bad here: {past.reason}"
+    bad = "" if request.forced else _known_bad(state, request)
+    return f"{bad}; push a fix, resume the environment, or force it" if bad else ""
+
+
+def _known_bad(state: EnvironmentState, request: LockRequest) -> str:
+    """Why the newest word on this revision, or on the same plan under another, is a bad one."""
+    for past in reversed(state.releases):
+        if past.revision == request.revision or (request.plan and past.plan == request.plan):
+            if past.outcome == "good":
+                return ""
+            same = "" if past.revision == request.revision else f" (as {short(past.revision)})"
+            return f"{short(request.revision)} is known to be bad here{same}: {past.reason}"
     return ""
 
 
@@ -105,6 +123,8 @@ def record(state: EnvironmentState, entry: Release, lift_rollback_hold: bool) ->
     others = [past for past in state.releases if past.revision != entry.revision]
     update: dict[str, object] = {"releases": (*others, entry)[-MAX_RELEASES:]}
     if entry.outcome == "good":
+        if state.last_good is None or state.last_good.revision != entry.revision:
+            update["correcting_stopped"] = ""
         update["last_good"] = entry
     elif state.last_good is not None and state.last_good.revision == entry.revision:
         # It passed every check, and a person calls it bad all the same.
@@ -130,15 +150,21 @@ def hold(state: EnvironmentState, wanted: Hold) -> EnvironmentState:
 
 
 def resume(state: EnvironmentState, by: str, reason: str) -> EnvironmentState:
-    """End the hold; the revision that caused it is forgiven and may be tried again."""
-    if state.hold is None:
+    """End the hold; what caused it is forgiven, under any commit id, and may be tried again.
+
+    Correcting drift goes on as well.
+    """
+    if state.hold is None and not state.correcting_stopped:
         return note(state, f"resume by {by}: there is no hold")
-    bad = state.hold.bad_revision
-    releases = tuple(past for past in state.releases if past.revision != bad)
-    return note(
-        state.model_copy(update={"hold": None, "releases": releases}),
-        f"resumed by {by}: {reason}",
-    )
+    bad = state.hold.bad_revision if state.hold is not None else ""
+    plans = {past.plan for past in state.releases if past.revision == bad}
+    update = {
+        "hold": None,
+        "correcting_stopped": "",
+        "corrections": (),
+        "releases": tuple(p for p in state.releases if p.outcome == "good" or p.plan not in plans),
+    }
+    return note(state.model_copy(update=update), f"resumed by {by}: {reason}")
 
 
 def _is_good(past: Release) -> bool:

@@ -42,7 +42,8 @@ def parse_pipeline(data: bytes, file: str = PIPELINE_FILE) -> tuple[Pipeline | N
         checked = PipelineFile.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
         return None, _mistakes(error, document, file)
-    return checked.pipeline, []
+    wrong = _health_checks(checked.pipeline, document, file)
+    return (None, wrong) if wrong else (checked.pipeline, [])
 
 
 def missing_pipeline(file: str = PIPELINE_FILE, where: str = "the repository") -> Finding:
@@ -54,6 +55,30 @@ def missing_pipeline(file: str = PIPELINE_FILE, where: str = "the repository") -
         f"{where} has no {file} at its root",
         f"Add {file}: it declares the agents and the environments.",
     )
+
+
+def _health_checks(pipeline: Pipeline, document: Document, file: str) -> list[Finding]:
+    """Health checks whose CEL cannot be compiled."""
+    if not pipeline.health_checks:
+        return []
+    # CEL is loaded where there are checks: most pipeline files have none.
+    from pilothouse.gitops.health.checks import check_findings
+
+    findings: list[Finding] = []
+    for problem in check_findings(pipeline.health_checks):
+        path = f"/pipeline/health_checks/{problem.check}/{problem.field}"
+        findings.append(
+            Finding(
+                rule="health-check",
+                severity="error",
+                file=file,
+                line=document.place.find(path).line,
+                path=path,
+                message=f"{problem.field} is no CEL: {problem.message}",
+                fix="Correct the expression; `object`, `metadata`, `spec` and `status` are known.",
+            )
+        )
+    return findings
 
 
 def _finding(file: str, line: int, path: str, message: str, fix: str) -> Finding:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pilothouse.models.base import Claim, Contract
+from pilothouse.models.objects import RenderedBundle
 from pilothouse.models.repository import Digest, RepositoryRef, Revision
 
 
@@ -18,6 +19,10 @@ class Release(Contract):
     """Workflow id."""
     reason: str = ""
     """Why it was bad."""
+    bundle: RenderedBundle | None = None
+    """Its objects in the content store: what a rollback or a correction puts back, byte by byte."""
+    forced: str = ""
+    """Who forced it past a refusal, and why; empty: nobody had to."""
 
 
 class Hold(Contract):
@@ -46,12 +51,26 @@ class LockRequest(Contract):
     was lost with Temporal's database and would begin again at 1."""
     rollback: bool = False
     """A rollback goes to the head of the queue and passes a `rollback` hold."""
+    plan: str = ""
+    """The plan's digest: what is known to be bad is so under any commit id."""
+    forced: str = ""
+    """Who insists on what is known to be bad, and why; passes neither hold nor freeze."""
 
 
 class LockKey(Contract):
     """Who renews or releases."""
 
     holder: str
+    wrote: str = ""
+    """Release: the revision that the holder began to write last; empty: it wrote nothing."""
+
+
+class LockProbe(Contract):
+    """Somebody waits: the environment asks whether the holder still runs, and says who."""
+
+    holder: str
+    waiting: tuple[Revision, ...] = ()
+    """Revisions of the deployments in the queue, at most the first ten; rollbacks left out."""
 
 
 class LockAnswer(Contract):
@@ -64,6 +83,8 @@ class LockAnswer(Contract):
     last_good: Release | None = None
     good: tuple[Release, ...] = ()
     """What was good here, at most the last ten, oldest first."""
+    current: str = ""
+    """The revision that was written last, whatever became of it."""
     hold: Hold | None = None
 
 
@@ -87,6 +108,21 @@ class Observation(Contract):
     status: str
     drifted: int = 0
     summary: str = ""
+    revision: str = ""
+    """What the inventory says is deployed."""
+    differences: tuple[str, ...] = ()
+    """What drifted, one `Kind/namespace/name` with a JSON pointer each, sorted, at most 100."""
+    correct: bool = False
+    """Whether the environment's policy wants drift put back."""
+
+
+class Correction(Contract):
+    """One time that drift was put back."""
+
+    at: str
+    """ISO 8601, workflow time."""
+    revision: Revision
+    differences: tuple[str, ...] = ()
 
 
 class EnvironmentRequest(Contract):
@@ -110,7 +146,13 @@ class EnvironmentState(Contract):
     releases: tuple[Release, ...] = ()
     """The last 50, oldest first."""
     hold: Hold | None = None
+    current: str = ""
+    """The revision that was written last, whatever became of it; empty: nothing ever was."""
     observation: Observation | None = None
+    corrections: tuple[Correction, ...] = ()
+    """The last 20, oldest first."""
+    correcting_stopped: str = ""
+    """Why drift is only reported, though the policy says `correct`; empty: it is put back."""
     notices: tuple[str, ...] = ()
     """The last 20 things that were refused or taken back, for people."""
 

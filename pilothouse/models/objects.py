@@ -125,7 +125,9 @@ class FieldChange(Contract):
     """One field that an apply would change; in Secrets the values are masked."""
 
     path: str
-    """JSON pointer into the object."""
+    """JSON pointer into the object; empty for the whole object."""
+    title: str = ""
+    """The path as people write it, list items by name: `spec.containers[api].image`."""
     kind: Literal["add", "remove", "replace"]
     before: JsonValue = None
     after: JsonValue = None

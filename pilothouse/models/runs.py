@@ -10,7 +10,8 @@ from pilothouse.models.base import Claim, Contract
 from pilothouse.models.environment import Decision, LockAnswer, Release
 from pilothouse.models.findings import ValidationReport
 from pilothouse.models.health import Diagnosis, DriftReport, HealthReport
-from pilothouse.models.objects import ApplyReport, Plan
+from pilothouse.models.objects import ApplyReport, Plan, RenderedBundle
+from pilothouse.models.pipeline import Environment, HealthCheck
 from pilothouse.models.repository import Commit, OwnCommit, RepositoryEvent, RepositoryRef, Revision
 
 StageOutcome = Literal["passed", "failed", "blocked", "skipped", "superseded", "error"]
@@ -151,13 +152,35 @@ class DeploymentRequest(Contract):
     environment: str
     run: str = ""
     """Workflow id of the run that asks; empty: started by hand."""
+    force: bool = False
+    """Deploy although the revision is known to be bad here, or skipped the environment before."""
+    by: str = ""
+    """Who forces it; needed with `force`."""
+    why: str = ""
+    """Why it is forced; needed with `force`."""
     rollback: bool = False
     """The revision restores one that was approved and healthy here: no new approval, no further
-    rollback."""
+    rollback. Only from a workflow of ours, as all that follows."""
+    correction: bool = False
+    """The revision is deployed and good, and drifted: its plan is put back."""
     expected_plan: str = ""
-    """A rollback: the digest of the plan that was healthy; any other is refused."""
+    """A rollback or correction: the digest of the plan that was healthy; no other is deployed."""
+    restore: RenderedBundle | None = None
+    """The bundle of that plan; deployed when the revision renders to another."""
+    unattended: bool = False
+    """Nobody is there to be asked: what needs a person's decision ends as `blocked`."""
     lease: LockAnswer | None = None
     """A lock that the starter holds and goes on holding."""
+
+    @property
+    def restores(self) -> bool:
+        """Whether it puts back what was approved and healthy here."""
+        return self.rollback or self.correction
+
+    @property
+    def forced(self) -> str:
+        """Who forces it, and why; empty if nobody does."""
+        return f"{self.by}: {self.why}" if self.force else ""
 
 
 class DeploymentResult(Contract):
@@ -180,6 +203,8 @@ class DeploymentResult(Contract):
     drift: DriftReport | None = None
     """What differed from the plan when it was read back."""
     rollback: "RollbackResult | None" = None
+    remark: str = ""
+    """What people should know of the objects; empty: they are what the revision renders to."""
     report: str = ""
 
 
@@ -216,8 +241,9 @@ class MonitorRequest(Contract):
 
     repository: RepositoryRef
     environment: str
-    namespace: str = ""
-    """Empty: read from the pipeline file at the default branch's head."""
+    policy: Environment | None = None
+    """Not given: read from the pipeline file at the default branch's head."""
+    health_checks: tuple[HealthCheck, ...] = ()
     trigger: Literal["deployment", "schedule", "manual"] = "manual"
 
 

@@ -3,10 +3,11 @@
 from typing import Literal
 
 from pilothouse.models.base import Contract
+from pilothouse.models.environment import Release
 from pilothouse.models.findings import Finding, ValidationReport
 from pilothouse.models.health import DriftReport, HealthReport
 from pilothouse.models.objects import RenderedBundle
-from pilothouse.models.pipeline import HealthCheck, IgnoreRule, Pipeline
+from pilothouse.models.pipeline import Environment, HealthCheck, IgnoreRule, Pipeline
 from pilothouse.models.repository import Digest, RepositoryRef, Revision, Snapshot
 
 
@@ -43,6 +44,8 @@ class RenderRequest(Contract):
     snapshot: Snapshot
     pipeline: Pipeline
     environment: str
+    policies_from: Snapshot | None = None
+    """Whose own rules count: a pull request's base; without one the snapshot's own."""
 
 
 class RenderResult(Contract):
@@ -69,6 +72,8 @@ class PlanRequest(Contract):
     inventory: str
     prune: bool = True
     recreate: bool = False
+    take_back: bool = False
+    """Whether fields of other managers are taken, as for objects that ask for it."""
     ignore: tuple[IgnoreRule, ...] = ()
 
 
@@ -86,11 +91,17 @@ class ApplyRequest(Contract):
     """Workflow id of the deployment."""
     prune: bool = True
     recreate: bool = False
+    take_back: bool = False
+    """As in the plan's request."""
     ignore: tuple[IgnoreRule, ...] = ()
     max_deletes: int | None = None
     """How many objects may be deleted: the environment's budget, or what a person approved."""
     rehearsal: str = ""
     """Address of the plan's rehearsal in the content store."""
+    checks: tuple[HealthCheck, ...] = ()
+    """How to judge custom resources between waves."""
+    wave_timeout_seconds: float = 300.0
+    """How long one wave may take to become healthy before the apply stops."""
 
 
 class HealthRequest(Contract):
@@ -118,6 +129,35 @@ class ObserveResult(Contract):
     revision: str = ""
     health: HealthReport | None = None
     drift: DriftReport | None = None
+
+
+class OrderRequest(Contract):
+    """Does one revision come before another."""
+
+    repository: RepositoryRef
+    revision: Revision
+    than: Revision
+
+
+class Order(Contract):
+    """The answer, by ancestry."""
+
+    older: bool
+    """Whether `than` contains the revision and is another one. False also if `than` is gone."""
+
+
+class LedgerRequest(Contract):
+    """How did a revision do in an environment."""
+
+    repository: RepositoryRef
+    environment: str
+    revision: Revision
+
+
+class LedgerEntry(Contract):
+    """What the environment remembers of it; nothing if it never was there."""
+
+    release: Release | None = None
 
 
 class CommitRequest(Contract):
@@ -157,6 +197,7 @@ class MonitorScheduleRequest(Contract):
 
     repository: RepositoryRef
     environment: str
-    namespace: str
+    policy: Environment
+    health_checks: tuple[HealthCheck, ...] = ()
     trigger: str
     """`cron.5min` or `cron.<five fields>`."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pilothouse.bridge.configuration import load_repositories
-from pilothouse.cli.main import app
+from pilothouse.cli.main import application
 from pilothouse.clients.settings import Settings
 from pilothouse.gitops.pipeline_file import parse_pipeline
 from pilothouse.gitops.status_files import status_files
@@ -23,10 +23,11 @@ from pilothouse.models.errors import ErrorType
 from pilothouse.models.pipeline import Agent, Approval, Environment, Pipeline, Status
 from pilothouse.models.runs import CommandResult, PipelineResult, StageReport, TestReport
 from tests.docs.pages import ROOT, Page, all_pages, codes, page, rows
+from tests.docs.rule_tables import written_anew
 from tests.docs.samples import deployed
 
 PAGES = all_pages()
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # a group
+COMMANDS: dict[str, Any] = typer.main.get_command(application()).commands  # type: ignore[attr-defined] # a group
 HOSTS = {
     "git.example.org",
     "hooks.example.org",
@@ -297,6 +298,11 @@ def test_each_rule_is_documented_in_its_own_words() -> None:
     table = [row for row in rows(page("docs/reference/rules.md").text) if len(row) == 5]
     written = {codes(row[0])[0]: row[1:] for row in table}
     assert written == {r.id: [r.severity, r.title, r.why, r.fix] for r in RULES}
+
+
+def test_the_tables_of_rules_are_made_from_the_rules() -> None:
+    text = page("docs/reference/rules.md").text
+    assert written_anew(text) == text
 
 
 def test_each_search_attribute_queue_and_id_is_documented() -> None:

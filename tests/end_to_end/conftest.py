@@ -34,6 +34,9 @@ PROJECTS = (
     "killed-4",
     "typed",
     "wrong",
+    "fixed",
+    "failing",
+    "drifting",
 )
 WORKERS = ("worker", "worker-cluster")
 

@@ -8,8 +8,10 @@ from uuid import uuid4
 import pytest
 from kubernetes.aio import client, config
 
+from pilothouse.clients.cluster import ClusterClient
 from pilothouse.clients.settings import read_settings
 from pilothouse.local.controlplane import ControlPlane, find_control_plane
+from pilothouse.local.controlplane.access import deployer_kubeconfig, grant_environment
 from pilothouse.local.nodes import NodeSimulator
 
 ACCOUNT_SECONDS = 20.0
@@ -63,6 +65,23 @@ async def namespace(admin: client.ApiClient) -> AsyncIterator[str]:
         yield name
     finally:
         await core.delete_namespace(name)
+
+
+@pytest.fixture
+async def cluster(admin_kubeconfig: Path) -> AsyncIterator[ClusterClient]:
+    async with await ClusterClient.connect(admin_kubeconfig) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def deployer(
+    admin_kubeconfig: Path, namespace: str, tmp_path: Path
+) -> AsyncIterator[ClusterClient]:
+    """As the rights that we ship allow, and no more."""
+    await grant_environment(admin_kubeconfig, namespace)
+    kubeconfig = await deployer_kubeconfig(admin_kubeconfig, namespace, tmp_path / "kubeconfig")
+    async with await ClusterClient.connect(kubeconfig) as connected:
+        yield connected
 
 
 async def _default_account(core: client.CoreV1Api, namespace: str) -> None:

@@ -39,7 +39,7 @@ Handle = WorkflowHandle[Any, Any]
 Scenario = Callable[[Client, World], Awaitable[Handle]]
 
 MAIN = "refs/heads/main"
-GOOD, BAD = revision("good"), revision("bad")
+GOOD, BAD, NEWER = revision("good"), revision("bad"), revision("newer")
 _PROCESS = re.compile(r"^\d+@.+$")
 """`<process>@<host>`, as the SDK calls a worker."""
 
@@ -91,8 +91,44 @@ async def superseded(client: Client, world: World) -> Handle:
     """A newer head comes while a person is asked."""
     handle = await _start_deployment(client, world, GOOD, "production")
     await _question(handle)
-    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": revision("newer")})
+    await handle.signal(names.SIGNAL_SUPERSEDE, {"by": NEWER})
     await handle.result()
+    return handle
+
+
+async def gave_way(client: Client, world: World) -> Handle:
+    """A newer revision is ready while the health of this one is waited for."""
+    world.history = [GOOD, NEWER]
+    world.slow.add(GOOD)
+    handle = await _start_deployment(client, world, GOOD, "staging")
+
+    async def waits() -> bool:
+        return bool((await handle.query(names.QUERY_STATE))["phase"] == "health")
+
+    await until(waits)
+    await _deploy(client, world, NEWER)
+    await handle.result()
+    return handle
+
+
+async def drift_put_back(client: Client, world: World) -> Handle:
+    """A look finds drift where the policy wants it put back; seen from the environment."""
+    staging = world.pipeline.environments["staging"].model_copy(update={"drift": "correct"})
+    await _deploy(client, world, GOOD)
+    world.drifted = True
+    await client.execute_workflow(
+        names.MONITOR_WORKFLOW,
+        MonitorRequest(repository=world.repository, environment="staging", policy=staging),
+        id=names.monitor_id(world.repository.slug, "staging", "by-hand"),
+        task_queue=names.WORKFLOW_QUEUE,
+    )
+    handle = client.get_workflow_handle(names.environment_id(world.repository.slug, "staging"))
+
+    async def released() -> bool:
+        seen = await handle.query(names.QUERY_STATE, result_type=EnvironmentState)
+        return seen.holder is None and seen.fencing == 2
+
+    await until(released)
     return handle
 
 
@@ -167,9 +203,10 @@ async def two_pushes(client: Client, world: World) -> Handle:
 async def healthy(client: Client, world: World) -> Handle:
     """One look after a deployment."""
     await _deploy(client, world, GOOD)
+    world.heads[MAIN] = GOOD
     handle = await client.start_workflow(
         names.MONITOR_WORKFLOW,
-        MonitorRequest(repository=world.repository, environment="staging", namespace="app-staging"),
+        MonitorRequest(repository=world.repository, environment="staging"),
         id=names.monitor_id(world.repository.slug, "staging", "by-hand"),
         task_queue=names.WORKFLOW_QUEUE,
     )
@@ -183,12 +220,14 @@ SCENARIOS: dict[str, Scenario] = {
     "deployment-approved": approved,
     "deployment-rejected": rejected,
     "deployment-superseded": superseded,
+    "deployment-gave-way": gave_way,
     "rollback-rolled-back": rolled_back_by_a_person,
     "pipeline-succeeded": pipeline_succeeded,
     "pipeline-pull-request-blocked": pull_request_blocked,
     "pipeline-rolled-back": pipeline_rolled_back,
     "repository-two-pushes": two_pushes,
     "environment-after-rollback": environment_after_rollback,
+    "environment-drift-put-back": drift_put_back,
     "monitor-healthy": healthy,
 }
 

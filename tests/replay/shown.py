@@ -73,6 +73,13 @@ SHOWN = {
         never=_WRITES,
         signals={names.SIGNAL_SUPERSEDE: 1},
     ),
+    "deployment-gave-way": Shown(
+        names.DEPLOYMENT_WORKFLOW,
+        "superseded",
+        activities=_READS | _WRITES | {"compare_revisions"},
+        signals={names.SIGNAL_LOCK_PROBED: 1},
+        words=("is newer and waits",),
+    ),
     "rollback-rolled-back": Shown(
         names.ROLLBACK_WORKFLOW,
         "rolled_back",
@@ -116,10 +123,16 @@ SHOWN = {
         },
         words=('"outcome":"bad"', '"outcome":"good"', '"kind":"rollback"'),
     ),
+    "environment-drift-put-back": Shown(
+        names.ENVIRONMENT_WORKFLOW,
+        signals={names.SIGNAL_RECORD_OBSERVATION: 1, names.SIGNAL_RELEASE_LOCK: 2},
+        children={names.DEPLOYMENT_WORKFLOW: 1},
+        words=('"correction":true', "/spec/paused"),
+    ),
     "monitor-healthy": Shown(
         names.MONITOR_WORKFLOW,
         "healthy",
-        activities=frozenset({"observe_environment"}),
+        activities=frozenset({"read_head", "load_pipeline", "observe_environment"}),
         never=_WRITES,
     ),
 }

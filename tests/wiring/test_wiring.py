@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from temporalio.client import Client
 
-import worker
+from activities.serving import activities_of
 from pilothouse.clients.settings import Settings
 from pilothouse.models import names
 from pilothouse.models.errors import ErrorType
@@ -51,7 +51,7 @@ class WatchedSettings(Settings):
 async def served(queue: str, settings: Settings) -> list[Callable[..., object]]:
     """What the real worker would serve on a queue; the client must not be used to find out."""
     async with AsyncExitStack() as stack:
-        return await worker._activities(queue, settings, object.__new__(Client), stack)
+        return await activities_of(queue, settings, object.__new__(Client), stack)
 
 
 @pytest.fixture

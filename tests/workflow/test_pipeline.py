@@ -133,6 +133,9 @@ async def test_a_pull_request_is_validated_and_never_touches_the_cluster(
     result = await ended(client, workers, rev("a"), "pull-7")
     assert result.outcome == "blocked"
     assert not {"plan_deployment", "apply_plan", "run_tests"} & set(workers.calls)
+    # Neither can a pull request change the policies that it is judged by.
+    assert {each.snapshot.revision for each in workers.rendered} == {rev("a")}
+    assert {p.revision for each in workers.rendered if (p := each.policies_from)} == {rev("base")}
 
 
 async def test_a_passing_pull_request_runs_no_code_and_deploys_nothing(
@@ -277,3 +280,33 @@ async def test_an_unknown_revision_ends_as_an_error_with_gits_words(
 ) -> None:
     result = await run(client, workers, rev("unknown"))
     assert (result.outcome, result.message) == ("error", "the repository has no such revision")
+
+
+async def test_a_rollback_is_said_and_recorded_though_a_newer_push_came_meanwhile(
+    client: Client, workers: World, rev: Rev
+) -> None:
+    del workers.pipeline.environments["production"]
+    workers.heads[MAIN] = rev("good")
+    repository = await event(client, workers)
+    await ended(client, workers, rev("good"))
+    workers.broken.add(rev("bad"))
+    workers.slow.add(rev("good"))  # what the rollback waits for
+    workers.heads[MAIN] = rev("bad")
+    await event(client, workers, delivery="2")
+
+    async def reverted() -> bool:
+        return workers.heads[MAIN] != rev("bad")
+
+    await until(reverted)
+    workers.heads[MAIN] = rev("fix")
+    await event(client, workers, delivery="3")
+
+    async def seen() -> bool:
+        return len((await state(repository)).runs) == 3
+
+    await until(seen)
+    workers.slow.clear()
+    result = await ended(client, workers, rev("bad"))
+    assert result.outcome == "rolled_back"
+    assert result.status_commit
+    assert (await ended(client, workers, rev("fix"))).outcome == "succeeded"

@@ -19,8 +19,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.ledgers import LedgerActivities
 from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models import names
+from pilothouse.models.environment import Release
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.health import Diagnosis, DriftReport, Evidence, HealthReport
 from pilothouse.models.objects import (
@@ -40,9 +42,13 @@ from pilothouse.models.steps import (
     Head,
     HeadRequest,
     HealthRequest,
+    LedgerEntry,
+    LedgerRequest,
     MonitorScheduleRequest,
     ObserveRequest,
     ObserveResult,
+    Order,
+    OrderRequest,
     PipelineLoad,
     PlanRequest,
     ProposedCommit,
@@ -90,12 +96,25 @@ class World:
     unchanged: bool = False
     fencing: int = 0
     """The number that the cluster's inventory holds."""
+    history: list[str] = field(default_factory=list)
+    """Revisions, each older than what follows; what is not in it is related to nothing."""
+    slow: set[str] = field(default_factory=set)
+    """Revisions whose health is waited for until they leave this set."""
+    deletes: int = 0
+    """How many objects each plan deletes."""
+    not_promoted: set[str] = field(default_factory=set)
+    """Revisions that the environment before never took."""
+    ledgers: LedgerActivities | None = None
+    """If set, the real ledgers are asked."""
     drifted: bool = False
     """Whether somebody changes the cluster behind our back."""
     branch_moves: int = 0
     """How many pushes find that the branch moved."""
     writing: asyncio.Event | None = None
     """If set, an apply waits for it."""
+    rendered: list[RenderRequest] = field(default_factory=list)
+    planned: list[PlanRequest] = field(default_factory=list)
+    observed: list[ObserveRequest] = field(default_factory=list)
     applied: list[ApplyRequest] = field(default_factory=list)
     published: list[PublishRequest] = field(default_factory=list)
     schedules: list[MonitorScheduleRequest] = field(default_factory=list)
@@ -131,6 +150,30 @@ class World:
         return Snapshot(commit=commit, tree=self.content(request.revision), files=3, bytes=100)
 
     @activity.defn
+    async def compare_revisions(self, request: OrderRequest) -> Order:
+        self.calls.append("compare_revisions")
+        places = {rev: place for place, rev in enumerate(self.history)}
+        known = request.revision in places and request.than in places
+        return Order(older=known and places[request.revision] < places[request.than])
+
+    @activity.defn
+    async def read_release(self, request: LedgerRequest) -> LedgerEntry:
+        self.calls.append("read_release")
+        if self.ledgers is not None:
+            return await self.ledgers.read_release(request)
+        if request.revision in self.not_promoted:
+            return LedgerEntry()
+        return LedgerEntry(
+            release=Release(
+                revision=request.revision,
+                plan=self._plan(self.content(request.revision)),
+                outcome="good",
+                at="2026-01-01T00:00:00+00:00",
+                deployment="deployment/x",
+            )
+        )
+
+    @activity.defn
     async def load_pipeline(self, snapshot: Snapshot) -> PipelineLoad:
         if self.pipeline_findings:
             return PipelineLoad(findings=self.pipeline_findings)
@@ -139,6 +182,7 @@ class World:
     @activity.defn
     async def render_and_validate(self, request: RenderRequest) -> RenderResult:
         self.calls.append("render_and_validate")
+        self.rendered.append(request)
         findings = self.findings.get(request.snapshot.revision, [])
         summary = report(findings, 3)
         if summary.verdict == "block":
@@ -162,12 +206,17 @@ class World:
     @activity.defn
     async def plan_deployment(self, request: PlanRequest) -> Plan:
         self.calls.append("plan_deployment")
+        self.planned.append(request)
         changes = () if self.unchanged else (ObjectChange(action="change", object=DEPLOYMENT),)
         return Plan(
             digest=self._plan(request.content),
             revision=request.revision,
             environment="staging",
-            counts={"change": len(changes), "unchanged": 3 - len(changes)},
+            counts={
+                "change": len(changes),
+                "unchanged": 3 - len(changes),
+                "delete": self.deletes,
+            },
             changes=changes,
             fencing=self.fencing,
         )
@@ -184,6 +233,10 @@ class World:
     @activity.defn
     async def await_health(self, request: HealthRequest) -> HealthReport:
         self.calls.append("await_health")
+        async with asyncio.timeout(20):
+            while request.content in {self.content(rev) for rev in self.slow}:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
         if request.content in {self.content(rev) for rev in self.broken}:
             diagnosis = Diagnosis(
                 object=DEPLOYMENT,
@@ -198,9 +251,11 @@ class World:
     @activity.defn
     async def observe_environment(self, request: ObserveRequest) -> ObserveResult:
         self.calls.append("observe_environment")
+        self.observed.append(request)
         health = HealthReport(status="Healthy", objects=3)
         last = self.applied[-1].revision if self.applied else ""
-        drift = DriftReport(drifted=(DEPLOYMENT,) if self.drifted else ())
+        fields = {str(DEPLOYMENT): ("/spec/paused",)}
+        drift = DriftReport(drifted=(DEPLOYMENT,), fields=fields) if self.drifted else DriftReport()
         return ObserveResult(deployed=bool(self.applied), revision=last, health=health, drift=drift)
 
     @activity.defn
@@ -234,6 +289,7 @@ class World:
             names.GIT_QUEUE: [
                 self.read_head,
                 self.take_snapshot,
+                self.compare_revisions,
                 self.propose_commit,
                 self.publish_commit,
             ],
@@ -248,6 +304,7 @@ class World:
                 self.render_and_validate,
                 self.run_tests,
                 self.ensure_monitor_schedule,
+                self.read_release,
             ],
         }
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from rich.console import Console
 from rich.table import Table
 
-from pilothouse.cli.console import out, say
+from pilothouse.cli.console import say
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a wait says that it goes on this often."""
@@ -20,11 +21,12 @@ class Narrator:
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._news = ""
+        self._out = Console(highlight=False, soft_wrap=True)
 
     def chapter(self, title: str) -> None:
         """A numbered step begins."""
         say()
-        out.print(title, style="bold", markup=False)
+        say(title, style="bold")
 
     def line(self, text: str = "", indent: int = 3) -> None:
         """One line of the story."""
@@ -45,7 +47,7 @@ class Narrator:
         for row in rows:
             table.add_row(*row)
         say()
-        out.print(table, markup=False)
+        self._out.print(table, markup=False)
 
     @asynccontextmanager
     async def waiting(self, what: str) -> AsyncIterator[None]:
@@ -69,7 +71,7 @@ class Narrator:
             text = f"{what} ... {time.monotonic() - started:.0f} s{news}"
             if live:
                 self._erase()
-                sys.stdout.write(f"   {text}"[: out.width - 1])
+                sys.stdout.write(f"   {text}"[: self._out.width - 1])
                 sys.stdout.flush()
             else:
                 self.line(text)

@@ -1,32 +1,37 @@
-"""A bounded number of requests at a time, in order, and all or nothing."""
+"""A bounded number of things at a time, in order, and all or nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar, cast
 
-CONCURRENCY: Final = 8
-"""Requests in flight per call: beyond it a small API server gets slower, not faster."""
+from pilothouse.clients.cluster.throttle import CONCURRENCY
+
+__all__ = ["CONCURRENCY", "in_parallel"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 async def in_parallel(
-    function: Callable[[Item], Awaitable[Result]], items: Sequence[Item]
+    function: Callable[[Item], Awaitable[Result]],
+    items: Sequence[Item],
+    at_once: int = CONCURRENCY,
 ) -> list[Result]:
-    """Call `function` on each item, eight at a time; results in the order of the items.
+    """Call `function` on each item, some at a time; results in the order of the items.
 
     The first error cancels what still runs and is raised as it is; so does a cancellation.
     """
-    gate = asyncio.Semaphore(CONCURRENCY)
+    results: list[Result | None] = [None] * len(items)
+    places = iter(range(len(items)))
 
-    async def one(item: Item) -> Result:
-        async with gate:
-            return await function(item)
+    async def work() -> None:
+        for place in places:
+            results[place] = await function(items[place])
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
+            for _ in range(min(at_once, len(items))):
+                group.create_task(work())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return cast("list[Result]", results)

@@ -2,15 +2,18 @@
 
 import asyncio
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from pilothouse.clients.cluster.answers import Refusal
 from pilothouse.clients.cluster.transport import Transport
 from pilothouse.gitops.health.fields import flag, objects, text
+from pilothouse.models.errors import PermanentError
 from pilothouse.models.objects import ObjectRef
 
-_NAME = re.compile(r"[^/%\x00-\x1f\x7f]{1,253}")
+_INVENTORY: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME: Final = re.compile(r"[^/%\x00-\x1f\x7f]{1,253}")
 
 
 class Resource(NamedTuple):
@@ -105,3 +108,28 @@ def step(outside: str) -> str:
     if outside in {".", ".."} or not _NAME.fullmatch(outside):
         raise Refusal.local(f"{outside!r} is no name")
     return quote(outside, safe="")
+
+
+def checked_namespace(name: str) -> str:
+    """A namespace's name from outside, which becomes a step of paths.
+
+    Raises:
+        PermanentError: `InvalidRequest`.
+    """
+    if not _NAMESPACE.fullmatch(name):
+        raise PermanentError("InvalidRequest", f"{name!r} is not the name of a namespace")
+    return name
+
+
+def checked_inventory(name: str) -> str:
+    """An inventory's name from outside, which becomes a step of paths and the value of a label.
+
+    Raises:
+        PermanentError: `InvalidRequest`.
+    """
+    if not _INVENTORY.fullmatch(name):
+        raise PermanentError(
+            "InvalidRequest",
+            f"{name!r} cannot name an inventory: use at most 63 of a-z, 0-9, '-' and '.'",
+        )
+    return name

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
+from urllib.request import getproxies
 
 import aiohttp
 import structlog
@@ -23,14 +24,14 @@ from pydantic import JsonValue
 from yaml import YAMLError
 
 from pilothouse.clients.cluster.answers import Answer, Refusal, Unavailable, read_status
+from pilothouse.clients.cluster.throttle import CONCURRENCY, Throttle
 from pilothouse.models.errors import PermanentError
 
 log = structlog.get_logger()
 
 _CONNECT_SECONDS: Final = 5.0
-_POOL: Final = 16
-_BUSY_TRIES: Final = 4
-"""Times that a request is sent again after `429`, each after the server's own `Retry-After`."""
+_BUSY_TRIES: Final = 5
+"""Times that a request is sent while the server says that it is busy."""
 _BUSY_SECONDS: Final = 10.0
 """The longest `Retry-After` that is waited for here; beyond it Temporal does."""
 _SERVICE_ACCOUNT_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -50,6 +51,7 @@ class Transport:
         self._api = api
         self._kubeconfig = kubeconfig
         self._context = context
+        self.throttle = Throttle()
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None, context: str | None) -> Self:
@@ -63,7 +65,9 @@ class Transport:
         configuration = Configuration()
         await _load(configuration, kubeconfig, context)
         configuration.retries = None
-        configuration.connection_pool_maxsize = _POOL
+        configuration.connection_pool_maxsize = CONCURRENCY
+        # To look for a proxy costs aiohttp two changes of thread a request, also where none is.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         return cls(ApiClient(configuration=configuration), kubeconfig, context)
 
     async def close(self) -> None:
@@ -87,7 +91,31 @@ class Transport:
             Refusal: the server answered that it will not do this.
             Unavailable: no answer, or one that says to come back later.
         """
-        data = await self.raw(
+        return (
+            await self.exchange(
+                method,
+                path,
+                query=query,
+                body=body,
+                accept=accept,
+                content_type=content_type,
+                seconds=seconds,
+            )
+        )[1]
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonValue = None,
+        accept: str = JSON,
+        content_type: str = JSON,
+        seconds: float = 30.0,
+    ) -> tuple[int, dict[str, JsonValue]]:
+        """As `json`, with the HTTP status before it: 201 says that an apply created the object."""
+        sent = await self.send(
             method,
             path,
             query=query,
@@ -96,14 +124,25 @@ class Transport:
             seconds=seconds,
         )
         try:
-            answer = json.loads(data)
+            answer = json.loads(sent.data)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
             raise Unavailable("the API server's answer is not a JSON object", sent=True)
-        return answer
+        return sent.code, answer
 
     async def raw(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, seconds: float
+    ) -> bytes:
+        """The bytes of a 2xx answer, e.g. of a log.
+
+        Raises:
+            Refusal: the server answered that it will not do this.
+            Unavailable: no answer, or one that says to come back later.
+        """
+        return (await self.send(method, path, query=query, seconds=seconds)).data
+
+    async def send(
         self,
         method: str,
         path: str,
@@ -112,28 +151,43 @@ class Transport:
         body: JsonValue = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = 30.0,
-    ) -> bytes:
-        """Send one request and return the bytes of a 2xx answer.
+    ) -> Answer:
+        """Send one request, again while the server is busy, and return a 2xx answer.
+
+        A server that answers 429 gets half as many requests at a time, and slowly more again.
 
         Raises:
             Refusal: the server answered that it will not do this.
             Unavailable: no answer, or one that says to come back later.
         """
         renewed = False
-        for _ in range(_BUSY_TRIES):
-            answer = await self._once(method, path, query or {}, body, headers or {}, seconds)
+        for tried in range(_BUSY_TRIES):
+            async with self.throttle:
+                answer = await self._once(method, path, query or {}, body, headers or {}, seconds)
             if answer.code == 401 and not renewed:
                 # A ServiceAccount's token is short-lived, and whoever renews it writes the file.
                 renewed = True
                 await _load(self._api.configuration, self._kubeconfig, self._context)
                 continue
-            if answer.code != 429 or not 0 < answer.retry_after <= _BUSY_SECONDS:
+            pause = self._pause(answer, tried)
+            if not pause:
                 break
-            log.info("cluster_busy", path=path, seconds=answer.retry_after)
-            await asyncio.sleep(answer.retry_after)
+            log.info("cluster_busy", path=path, code=answer.code, seconds=pause)
+            await asyncio.sleep(pause)
         if 200 <= answer.code < 300:
-            return answer.data
+            return answer
         raise _failure(answer)
+
+    def _pause(self, answer: Answer, tried: int) -> float:
+        """Seconds after which to send a request again; 0 if here and now this answer stands."""
+        if answer.code == 429:
+            self.throttle.narrow()
+            pause = answer.retry_after or 0.5 * 2**tried
+        else:
+            self.throttle.widen()
+            # Without a word of when to come back, 503 may be anything between here and there.
+            pause = answer.retry_after if answer.code == 503 else 0.0
+        return pause if pause <= _BUSY_SECONDS and tried < _BUSY_TRIES - 1 else 0.0
 
     async def _once(
         self,

@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import IO
+from pathlib import Path
+from typing import IO, Protocol
 
 from pilothouse.clients.git.border import checked_tree_path
 from pilothouse.clients.git.environment import local_environment
@@ -28,6 +29,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _PERSON = re.compile(r"(?P<name>[^<]*)<(?P<email>[^>]*)> (?P<seconds>-?[0-9]+) (?P<zone>\S+)")
 _ZONE = re.compile(r"(?P<sign>[+-])(?P<hours>[01][0-9])(?P<minutes>[0-5][0-9])")
 _CO_AUTHOR = re.compile(r"^co-authored-by:[^<]*<([^>]*)>", re.IGNORECASE | re.MULTILINE)
+
+
+class Objects(Protocol):
+    """Where Git's objects are: a mirror of ours, or a repository that somebody works in."""
+
+    @property
+    def path(self) -> Path:
+        """The folder with `objects` in it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def read_commit(mirror: Mirror, revision: str) -> Commit:
     return _parse_commit(revision, raw)
 
 
-def read_tree(mirror: Mirror, revision: str, *, max_files: int = MAX_FILES) -> list[TreeEntry]:
+def read_tree(mirror: Objects, revision: str, *, max_files: int = MAX_FILES) -> list[TreeEntry]:
     """List every file of a commit, in Git's order.
 
     The list is read as it comes: a tree that refers to itself a thousand times over is left at
@@ -101,7 +111,7 @@ def read_tree(mirror: Mirror, revision: str, *, max_files: int = MAX_FILES) -> l
 
 
 def read_files(
-    mirror: Mirror, entries: Iterable[TreeEntry], *, max_file_bytes: int
+    mirror: Objects, entries: Iterable[TreeEntry], *, max_file_bytes: int
 ) -> Iterator[TreeFile]:
     """Yield the entries with their content, one at a time, in order.
 
@@ -120,7 +130,7 @@ def _has_content(entry: TreeEntry, max_file_bytes: int) -> bool:
     return entry.mode in REGULAR_MODES and entry.size <= max_file_bytes
 
 
-def _read_blobs(mirror: Mirror, entries: Sequence[TreeEntry]) -> Iterator[bytes]:
+def _read_blobs(mirror: Objects, entries: Sequence[TreeEntry]) -> Iterator[bytes]:
     with tempfile.TemporaryFile() as questions:
         # A file and not a pipe: with a pipe, we would wait for Git while Git waits for us.
         questions.write("".join(f"{entry.oid}\n" for entry in entries).encode())
@@ -136,7 +146,7 @@ def _read_blobs(mirror: Mirror, entries: Sequence[TreeEntry]) -> Iterator[bytes]
                 yield data
 
 
-def _local(mirror: Mirror, arguments: tuple[str, ...], stdin: IO[bytes] | None) -> GitProcess:
+def _local(mirror: Objects, arguments: tuple[str, ...], stdin: IO[bytes] | None) -> GitProcess:
     return GitProcess(
         mirror.path,
         arguments,
@@ -162,6 +172,9 @@ def _check_hash(kind: bytes, data: bytes, oid: str) -> None:
 def _parse_entry(line: bytes) -> TreeEntry:
     attributes, _, path = line.partition(b"\t")
     mode, _, oid, size = attributes.decode("ascii").split()
+    if size == "BAD":
+        # Git's word for an object that it cannot read; it does not fail for it.
+        raise MirrorDamagedError(f"{oid} cannot be read")
     return TreeEntry(
         path=checked_tree_path(path), mode=mode, oid=oid, size=0 if size == "-" else int(size)
     )

@@ -1,93 +1,51 @@
-"""Health of kinds that we do not know, by the conventions that controllers share.
+"""Health of custom resources, by the conventions that controllers share.
 
 The order follows kstatus (observed generation, `Reconciling`, `Stalled`, `Ready`), then the
-conditions and phase words that operators use instead. What none of the rules understands is
-`Unknown` or `Progressing`, never `Healthy`.
+conditions, phase words, flags and replica counts that operators use instead; `families` says where
+a family's documentation differs. What none of the rules understands is `Unknown` or `Progressing`,
+never `Healthy`.
 """
 
-from collections.abc import Iterable, Set
 from typing import Final
 
+from pilothouse.gitops.health import conditions, phases
+from pilothouse.gitops.health.families import Family, family_of
 from pilothouse.gitops.health.fields import (
     LiveObject,
     at,
-    conditions,
     generation_observed,
     mapping,
+    number,
     text,
+    values,
 )
-from pilothouse.gitops.health.verdict import HEALTHY, Health
-from pilothouse.models.health import HealthStatus
+from pilothouse.gitops.health.verdict import GRAVITY, Health
 
-_SUMMARIES: Final = (
-    "Ready", "Healthy", "Available", "Installed", "Succeeded", "Completed", "Synced", "Accepted",
-)  # fmt: skip
-"""Condition types that sum up the others, the strongest statement first."""
-_FAILURES: Final = frozenset({"Failed", "Failure", "Stalled", "Degraded", "Errored", "Orphan"})
-"""Condition types that are bad news when they are true."""
-_ACTIVITIES: Final = frozenset({
-    "Reconciling",
-    "Progressing",
-    "Updating",
-    "Creating",
-    "Deploying",
-    "Waiting",
-})
-_PHASE_FIELDS: Final = (
-    ("phase",),
-    ("state",),
-    ("health",),
-    ("health", "status"),
-    ("healthStatus",),
-    ("status",),
-    ("status", "state"),
-    ("applicationState", "state"),
-    ("code",),
-)
+_SUSPENDED: Final = ("suspend", "suspended", "paused", "pause", "hibernated")
 
 
-def _words(line: str) -> frozenset[str]:
-    return frozenset(line.split())
-
-
-_WORDS: Final[dict[HealthStatus, frozenset[str]]] = {
-    "Healthy": _words(
-        "active applied available bound complete completed created green healthy installed ok"
-        " online passed provisioned ready reconciled running started succeeded success"
-        " successful synced up upgraded valid working"
-    ),
-    "Progressing": _words(
-        "accepted applying bootstrapping building configuring creating deploying expanding"
-        " inprogress initializing installing new pending pendingrollback preparing progressing"
-        " provisioning queued reconciling recreating restarting scaling scheduling starting"
-        " submitted syncing updating upgrading waiting yellow"
-    ),
-    "Degraded": _words(
-        "aborted conflict critical degraded error errored expired failed failure"
-        " inconclusive invalid lost red rejected stalled timedout unavailable"
-    ),
-    "Suspended": _words("hibernated paused stopped suspended"),
-}
-
-_GRAVITY: Final[tuple[HealthStatus, ...]] = (
-    "Healthy",
-    "Unknown",
-    "Progressing",
-    "Suspended",
-    "Degraded",
-)
-"""Which of several words to believe: an unreadable one spoils good news, and no more."""
-
-
-def custom_resource(live: LiveObject) -> Health:
-    """Judge an object of an unknown kind by what it reports about itself."""
-    if not mapping(live, "status"):
+def custom_resource(live: LiveObject, group: str, kind: str) -> Health:
+    """Judge an object of a kind that is not built in by what it reports about itself."""
+    family = family_of(group, kind)
+    if _rests(live, family):
+        return Health("Suspended", "is suspended by its spec")
+    if reports_nothing(live):
+        if _is_static(live, family):
+            return Health("Healthy", "no controller reports on it")
         return Health("Progressing", "has reported no status yet")
     if not generation_observed(live):
+        refused = _by_conditions(live, family, only_current=True)
+        if refused is not None and refused.status == "Degraded":
+            return refused
         return Health("Progressing", "the controller has not seen the latest spec yet")
-    if at(live, "spec", "suspend") is True or at(live, "spec", "paused") is True:
-        return Health("Suspended", "is suspended by its spec")
-    return _by_conditions(live) or _by_phase(live) or _unreadable(live)
+    listed = next((one for path in family.failures for one in values(live, path)), None)
+    if listed is not None:
+        return Health("Degraded", text(listed, "message") or "reports errors")
+    verdict = _reported(live, family)
+    awaited = next((path for path in family.awaits if not any(values(live, path))), "")
+    if awaited and verdict.status in {"Healthy", "Unknown"}:
+        return Health("Progressing", f"has not reported {awaited} yet")
+    return verdict
 
 
 def reports_nothing(live: LiveObject) -> bool:
@@ -95,101 +53,75 @@ def reports_nothing(live: LiveObject) -> bool:
     return not mapping(live, "status")
 
 
-def _by_conditions(live: LiveObject) -> Health | None:
-    found = conditions(live)
-    true = [kind for kind in sorted(found) if text(found[kind], "status") == "True"]
-    return (
-        _first(found, filter(_is_bad_news, true), "Degraded")
-        or _first(found, _among(true, {"Reconciling"}), "Progressing")
-        or _stale(live, found)
-        or _first(found, _among(true, {"Paused", "Suspended"}), "Suspended")
-        or _summed_up(found)
-        or _first(found, _among(true, _ACTIVITIES), "Progressing")
-    )
+def _rests(live: LiveObject, family: Family) -> bool:
+    spec = mapping(live, "spec")
+    if any(spec.get(name) is True for name in _SUSPENDED):
+        return True
+    return any(_has(live, rule) for rule in family.suspended)
 
 
-def _first(
-    found: dict[str, LiveObject], kinds: Iterable[str], status: HealthStatus
+def _is_static(live: LiveObject, family: Family) -> bool:
+    """Whether it works by existing, without a controller that would say so."""
+    if not family.reports or phases.recurs(text(live, "kind")):
+        return True
+    return any(_has(live, rule) for rule in family.silent_when)
+
+
+def _has(live: LiveObject, rule: str) -> bool:
+    """Whether the field that a rule names is true, or has the value after its `=`."""
+    path, equals, wanted = rule.partition("=")
+    found = values(live, path)
+    return any(str(one) == wanted if equals else one is True for one in found)
+
+
+def _reported(live: LiveObject, family: Family) -> Health:
+    """The worst of what its conditions and its phase say; counts and flags where both are mute."""
+    said = _by_conditions(live, family)
+    failure = phases.failure_said(live)
+    if failure and (said is None or said.status != "Healthy"):
+        return Health("Degraded", failure)
+    named = phases.judge(live, family)
+    if named is not None and said is not None:
+        phase, readable = named
+        worse = readable and GRAVITY[phase.status] > GRAVITY[said.status]
+        said = phase if worse else said
+    elif named is not None:
+        said = named[0]
+    counted = phases.by_counts(live, family) or phases.by_replicas(live)
+    if said is None:
+        return phases.by_flags(live) or counted or _unreadable(live, family)
+    if said.status == "Healthy" and counted is not None and counted.status != "Healthy":
+        return counted
+    return said
+
+
+def _by_conditions(
+    live: LiveObject, family: Family, *, only_current: bool = False
 ) -> Health | None:
-    """The verdict of the first of these conditions; None if there is none."""
-    return next((Health(status, _message(found[kind])) for kind in kinds), None)
+    """What its conditions say; `only_current`: those that say that they are about this spec."""
+    generation = number(live, "metadata", "generation")
+    found = [
+        one
+        for items in phases.nested_conditions(live, family)
+        for one in conditions.read_conditions(items, family)
+        if not only_current or (isinstance(one.observed, int) and one.observed >= generation)
+    ]
+    return conditions.judge(found, family, generation, ends=phases.ends(text(live, "kind")))
 
 
-def _among(kinds: Iterable[str], wanted: Set[str]) -> Iterable[str]:
-    return (kind for kind in kinds if kind in wanted)
-
-
-def _summed_up(found: dict[str, LiveObject]) -> Health | None:
-    """Healthy if every condition that sums up others is true; None if there is none."""
-    summaries = [found[kind] for kind in _SUMMARIES if kind in found]
-    for condition in summaries:
-        if text(condition, "status") != "True":
-            return _not_true(condition)
-    return HEALTHY if summaries else None
-
-
-def _is_bad_news(kind: str) -> bool:
-    """Whether a condition of this type says that something is wrong when it is true."""
-    return kind in _FAILURES or kind.endswith(("Error", "Failed", "Failure", "Invalid"))
-
-
-def _stale(live: LiveObject, found: dict[str, LiveObject]) -> Health | None:
-    """A condition about an older generation says nothing about this one."""
-    generation = at(live, "metadata", "generation")
-    for kind in _SUMMARIES:
-        observed = at(found.get(kind), "observedGeneration")
-        if isinstance(observed, int) and isinstance(generation, int) and observed < generation:
-            return Health("Progressing", f"condition {kind} is about an older generation")
-    return None
-
-
-def _not_true(condition: LiveObject) -> Health:
-    """A summary that is false is a failure only if its reason says so."""
-    words = f"{text(condition, 'reason')} {text(condition, 'message')}".lower()
-    failed = any(word in words for word in ("fail", "error", "invalid", "denied", "not found"))
-    if text(condition, "status") == "False" and failed:
-        return Health("Degraded", _message(condition))
-    return Health("Progressing", _message(condition))
-
-
-def _by_phase(live: LiveObject) -> Health | None:
-    """The worst of all the words in which it names its phase; one we cannot read is no good news.
-
-    Returns:
-        None if it names no phase at all.
-    """
-    status = mapping(live, "status")
-    said = [word for path in _PHASE_FIELDS if (word := text(status, *path))]
-    if not said:
-        return None
-    verdicts = [(_read(word), word) for word in said]
-    verdict, word = max(verdicts, key=lambda pair: _GRAVITY.index(pair[0]))
-    message = text(status, "message") or text(status, "reason")
-    return Health(verdict, message or f"reports {word}")
-
-
-def _read(phase: str) -> HealthStatus:
-    """What one word for a phase means, by the word itself or by its form."""
-    word = "".join(letter for letter in phase.lower() if letter.isalnum())
-    for verdict, words in _WORDS.items():
-        if word in words:
-            return verdict
-    if any(sign in word for sign in ("fail", "error", "invalid", "denied", "unhealthy")):
-        return "Degraded"
-    # English says what goes on in the gerund: `ApplyingChanges`, `MigratingData`.
-    return "Progressing" if "ing" in word else "Unknown"
-
-
-def _unreadable(live: LiveObject) -> Health:
+def _unreadable(live: LiveObject, family: Family) -> Health:
     """It says something, in words of its own: a person must read it."""
-    if conditions(live):
+    found = at(live, "status", "conditions")
+    if not found and _is_static(live, family):
+        return Health("Healthy", "no controller reports on it")
+    if not found and (family.phases or family.summary):
+        return Health("Progressing", f"has not reported {(family.phases + family.summary)[0]} yet")
+    if family.awaits:
+        return Health("Healthy", f"has reported {family.awaits[0]}")
+    if found:
         return Health("Unknown", "its conditions follow no convention that we know")
-    if at(live, "status", "conditions") is not None:
+    if found is not None:
         return Health("Progressing", "has reported no condition yet")
     if at(live, "status", "observedGeneration") is not None:
         return Health("Healthy", "its controller has seen the latest spec and reports no problem")
     return Health("Unknown", "its status follows no convention that we know")
-
-
-def _message(condition: LiveObject) -> str:
-    return text(condition, "message") or text(condition, "reason") or text(condition, "type")

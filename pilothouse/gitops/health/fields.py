@@ -17,7 +17,8 @@ LiveObject = Mapping[str, JsonValue]
 def at(value: object, *path: str) -> object:
     """The value at a path of keys, or None where the path ends early."""
     for key in path:
-        if not isinstance(value, Mapping):
+        # What comes out of JSON is a dict, and to know that costs a tenth of asking for a Mapping.
+        if not isinstance(value, dict) and not isinstance(value, Mapping):
             return None
         value = value.get(key)
     return value
@@ -54,6 +55,23 @@ def objects(value: object, *path: str) -> list[LiveObject]:
     if not isinstance(found, list):
         return []
     return [item for item in found if isinstance(item, Mapping)]
+
+
+def values(value: object, path: str) -> list[object]:
+    """Every value at a dotted path below an object; `*` stands for each item of a list or map."""
+    found = [value]
+    for step in path.split("."):
+        if step == "*":
+            found = [item for one in found for item in _items(one)]
+        else:
+            found = [at(one, step) for one in found]
+    return [one for one in found if one is not None]
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def conditions(live: LiveObject) -> dict[str, LiveObject]:

@@ -73,6 +73,10 @@ def disruption_budget(live: LiveObject) -> Health:
     """
     if not generation_observed(live) or "status" not in live:
         return Health("Progressing", "the controller has not seen the latest spec yet")
+    for condition in objects(live, "status", "conditions"):
+        if text(condition, "reason") == "SyncFailed" and text(condition, "status") == "False":
+            message = text(condition, "message") or "the controller cannot count its pods"
+            return Health("Degraded", message)
     healthy = number(live, "status", "currentHealthy")
     wanted = number(live, "status", "desiredHealthy")
     if at(live, "status", "expectedPods") == 0:

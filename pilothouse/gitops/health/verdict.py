@@ -1,10 +1,10 @@
 """What one rule of health says: a status and, if it is not plain, why."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pilothouse.models.health import HealthStatus
 
-_SEVERITY: tuple[HealthStatus, ...] = (
+_SEVERITY: Final[tuple[HealthStatus, ...]] = (
     "Healthy",
     "Suspended",
     "Progressing",
@@ -13,6 +13,11 @@ _SEVERITY: tuple[HealthStatus, ...] = (
     "Unknown",
 )
 """From best to worst, in Argo CD's order."""
+GRAVITY: Final[dict[HealthStatus, int]] = {
+    "Healthy": 0, "Unknown": 1, "Progressing": 2, "Missing": 3, "Suspended": 4, "Degraded": 5,
+}  # fmt: skip
+"""Which of several statements of one object to believe: one that we cannot read spoils good news,
+and no more; what rests on purpose need not get on."""
 
 
 class Health(NamedTuple):

@@ -121,8 +121,9 @@ class _Walk:
                 "kustomize-field",
                 path,
                 f'"{key}" is no field that is built here',
-                "Correct its spelling, also its capitals; Helm charts are rendered into the "
-                "repository instead.",
+                "Commit the chart, and let `manifests` name its folder."
+                if key.startswith("helm")
+                else "Correct its spelling, also its capitals.",
             )
         for key, path, entry in named_paths(body):
             if not isinstance(entry, str):

@@ -22,16 +22,16 @@ class LoadedManifest:
 
     manifest: Manifest
     place: Place = field(repr=False, compare=False)
+    ref: ObjectRef = field(init=False, repr=False, compare=False)
+    """Which object it is: asked for so often that it is worked out once."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ref", self.manifest.ref)
 
     @property
     def body(self) -> dict[str, JsonValue]:
         """The object itself."""
         return self.manifest.body
-
-    @property
-    def ref(self) -> ObjectRef:
-        """Which object it is."""
-        return self.manifest.ref
 
     def line_of(self, pointer: str) -> int:
         """The 1-based line of a JSON pointer, or of the nearest part above it that exists."""
@@ -103,6 +103,16 @@ def load(
             elif isinstance(item.value, dict):
                 manifest = Manifest(file=file, line=item.place.line, body=item.value)
                 manifests.append(LoadedManifest(manifest, item.place))
+    return Loaded(tuple(manifests), tuple(findings))
+
+
+def joined(parts: Iterable[Loaded]) -> Loaded:
+    """Several loads as one."""
+    manifests: list[LoadedManifest] = []
+    findings: list[Finding] = []
+    for part in parts:
+        manifests += part.manifests
+        findings += part.findings
     return Loaded(tuple(manifests), tuple(findings))
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from pilothouse.gitops.manifests.scopes import Scopes
+from pilothouse.gitops.opt_outs import wave_of
 from pilothouse.models.objects import Manifest
 
 FOUNDATIONS, CLASSES, OBJECTS, ADMISSION = range(4)
-"""The stages: all of one is applied, and ready, before the next begins."""
+"""The stages: all of one is applied, and ready, before the next begins. Waves divide a stage."""
 
 _ADMISSION_KINDS = frozenset({
     "APIService",
@@ -65,14 +66,15 @@ def stage_of(manifest: Manifest) -> int:
 
 
 def apply_order(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-    """Sorted by stage, then by kind, namespace and name: the same set has one order.
+    """Sorted by stage, wave, kind, namespace and name: the same set has one order.
 
-    Kinds that we do not know, custom resources above all, follow the built-in ones of their stage.
+    Kinds that we do not know, custom resources above all, follow the built-in ones of their wave.
     """
 
-    def key(manifest: Manifest) -> tuple[int, int, str, str, str]:
+    def key(manifest: Manifest) -> tuple[int, int, int, str, str, str]:
         ref = manifest.ref
         rank = _RANK.get(ref.kind, len(_RANK))
-        return stage_of(manifest), rank, ref.kind, ref.namespace, ref.name
+        wave = wave_of(manifest.body)
+        return stage_of(manifest), wave, rank, ref.kind, ref.namespace, ref.name
 
     return tuple(sorted(manifests, key=key))

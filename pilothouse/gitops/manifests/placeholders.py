@@ -7,11 +7,14 @@ honest text does, and `substitution` replaces tokens in the values that the pars
 """
 
 import re
+from collections.abc import Callable
 
 from pilothouse.models.findings import Finding
 
 _OPEN, _CLOSE = "\U0001fffe", "\U0001ffff"
 _PLACEHOLDER = re.compile(r"\{\{([ \t]*[A-Za-z_][A-Za-z0-9_.-]*[ \t]*)\}\}")
+_STAMP = "~"
+"""No name holds it, and YAML gives it no meaning inside a text."""
 TOKEN = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 
 
@@ -35,7 +38,23 @@ def shield(text: str, file: str) -> str | Finding:
 
 def unshield(text: str) -> str:
     """The text as it was written."""
-    return TOKEN.sub(r"{{\1}}", text)
+    return TOKEN.sub(lambda token: "{{" + token[1].partition(_STAMP)[0] + "}}", text)
+
+
+def name_in(token: re.Match[str]) -> str:
+    """The name that a token stands for."""
+    return token[1].partition(_STAMP)[0].strip()
+
+
+def stamp(text: str, stamp_of: Callable[[str], str]) -> str:
+    """Each token with a stamp that its name's value decides.
+
+    Kustomize hashes what stands in a ConfigMap into its name: with the stamp the name changes when
+    the value does, also where the value itself is put in later.
+    """
+    return TOKEN.sub(
+        lambda token: f"{_OPEN}{token[1]}{_STAMP}{stamp_of(name_in(token))}{_CLOSE}", text
+    )
 
 
 def has_token(text: str) -> bool:

@@ -1,101 +1,20 @@
 """Values from `configs/` in the place of `{{name}}`, typed, on the parsed tree."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pydantic import JsonValue
 
-from pilothouse.gitops.manifests.documents import decode, read_documents
 from pilothouse.gitops.manifests.loader import LoadedManifest
-from pilothouse.gitops.manifests.placeholders import TOKEN, has_token, unshield
+from pilothouse.gitops.manifests.placeholders import TOKEN, has_token, name_in, unshield
 from pilothouse.gitops.manifests.places import escape
+from pilothouse.gitops.manifests.values import Value, Values
 from pilothouse.models.findings import Finding, Severity
 
 DISABLED = "pilothouse.dev/substitute"
 """Annotation: with the value `disabled`, the object's double braces are text, e.g. a dashboard."""
 _MOST_NAMES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One value of a configuration file."""
-
-    value: JsonValue
-    text: str | None
-    """A scalar as it was written: `1.10` stays `1.10` inside a longer text. None for the rest."""
-    file: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """The values of one environment."""
-
-    known: Mapping[str, Value] = field(default_factory=dict)
-    disputed: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
-    """Names to which two files of the same rank give different values."""
-    findings: tuple[Finding, ...] = ()
-
-
-def read_values(files: Mapping[str, bytes], shared: Iterable[str], own: Iterable[str]) -> Values:
-    """The values of configuration files, nested keys joined by dots.
-
-    Args:
-        files: the revision's files.
-        shared: the files that every environment reads.
-        own: the environment's files; their values win.
-    """
-    findings: list[Finding] = []
-    known: dict[str, Value] = {}
-    disputed: dict[str, tuple[Value, Value]] = {}
-    for rank in (sorted(shared), sorted(own)):
-        found: dict[str, Value] = {}
-        clashes: dict[str, tuple[Value, Value]] = {}
-        for file in rank:
-            for name, value in _values_of(file, files[file], findings):
-                earlier = found.setdefault(name, value)
-                if earlier.value != value.value:
-                    clashes[name] = (earlier, value)
-        known |= found
-        disputed = {name: pair for name, pair in disputed.items() if name not in found} | clashes
-    return Values(known, disputed, tuple(findings))
-
-
-def _values_of(file: str, data: bytes, findings: list[Finding]) -> list[tuple[str, Value]]:
-    text = decode(data, file)
-    if isinstance(text, Finding):
-        findings.append(text)
-        return []
-    read = read_documents(text, file)
-    findings += read.findings
-    values: list[tuple[str, Value]] = []
-    for document in read.documents:
-        pending: list[tuple[str, str, JsonValue]] = [("", "", document.value)]
-        while pending:
-            name, pointer, value = pending.pop()
-            place = document.place.find(pointer)
-            if name:
-                written = _as_written(value, place.text)
-                values.append((name, Value(value, written, file, place.line)))
-            if isinstance(value, dict):
-                pending += [
-                    (f"{name}.{key}" if name else key, f"{pointer}/{escape(key)}", item)
-                    for key, item in value.items()
-                ]
-    return values
-
-
-def _as_written(value: JsonValue, spelling: str) -> str | None:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return spelling
-        case _:
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +33,24 @@ def substitute(manifest: LoadedManifest, values: Values) -> Substituted:
     value leaves the placeholder and is a finding: an error, save in the data of a ConfigMap or
     Secret of a repository without any values, where double braces belong to a dashboard or alert.
     """
-    if _is_disabled(manifest.body):
-        body = _Putter(manifest, None).put(manifest.body, "")
-        return Substituted(_with(manifest, body), ())
-    putter = _Putter(manifest, values)
+    if not _holds_token(manifest.body):
+        return Substituted(manifest, ())
+    disabled = _is_disabled(manifest.body)
+    putter = Putter(manifest, None if disabled else values, fields_of(manifest.ref.kind))
     body = putter.put(manifest.body, "")
-    loaded = _with(manifest, body)
+    loaded = manifest.with_body(body) if isinstance(body, dict) else manifest
     name = str(loaded.ref)
     named = (finding.model_copy(update={"object": name}) for finding in putter.findings)
     return Substituted(loaded, tuple(named))
 
 
-def _with(manifest: LoadedManifest, body: JsonValue) -> LoadedManifest:
-    return manifest.with_body(body) if isinstance(body, dict) else manifest
+def _holds_token(value: JsonValue) -> bool:
+    """Whether there is anything to do: most objects have no placeholder."""
+    if isinstance(value, str):
+        return has_token(value)
+    if isinstance(value, dict):
+        return any(has_token(key) or _holds_token(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_holds_token, value))
 
 
 def _is_disabled(body: Mapping[str, JsonValue]) -> bool:
@@ -138,13 +62,28 @@ def _is_disabled(body: Mapping[str, JsonValue]) -> bool:
 _TEXT_MAPS = frozenset({"annotations", "labels", "matchLabels", "nodeSelector", "stringData"})
 
 
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What can stand at the JSON pointers of one kind of document."""
+
+    is_text: Callable[[str], bool]
+    """Nothing but text: a port number in `env` must be a string."""
+    is_data: Callable[[str], bool]
+    """A file for a program, in which double braces may be its own."""
+    is_left: Callable[[str], bool] = lambda _: False
+    """Left as it is: it is YAML inside a text, which no value may meet."""
+
+
+def fields_of(kind: str) -> Fields:
+    """The fields of a kind of Kubernetes object."""
+    return Fields(lambda path: _is_text_field(kind, path), lambda path: _is_data(kind, path))
+
+
 def _is_data(kind: str, path: str) -> bool:
-    """Whether the text is a file for a program, in which double braces may be its own."""
     return kind in {"ConfigMap", "Secret"} and path.startswith(("/data/", "/stringData/"))
 
 
 def _is_text_field(kind: str, path: str) -> bool:
-    """Whether Kubernetes takes nothing but text here: a port number in `env` must be a string."""
     steps = path.split("/")[1:]
     above, last = steps[-2] if len(steps) > 1 else "", steps[-1]
     return (
@@ -155,18 +94,21 @@ def _is_text_field(kind: str, path: str) -> bool:
     )
 
 
-class _Putter:
+class Putter:
     """Walks one object. Without values it only restores what was written."""
 
-    def __init__(self, manifest: LoadedManifest, values: Values | None) -> None:
+    def __init__(self, manifest: LoadedManifest, values: Values | None, fields: Fields) -> None:
         self._manifest = manifest
         self._values = values
+        self._fields = fields
         self.findings: list[Finding] = []
 
     def put(self, value: JsonValue, path: str) -> JsonValue:
+        """The value at a JSON pointer of the object, with what belongs in it."""
         match value:
             case str():
-                return self._text(value, path) if has_token(value) else value
+                left = not has_token(value) or self._fields.is_left(path)
+                return value if left else self._text(value, path)
             case list():
                 return [self.put(item, f"{path}/{index}") for index, item in enumerate(value)]
             case dict():
@@ -178,7 +120,7 @@ class _Putter:
         result: dict[str, JsonValue] = {}
         for key, item in value.items():
             where = f"{path}/{escape(key)}"
-            new_key = self._inside(key, where) if has_token(key) else key
+            new_key = self.inside(key, where) if has_token(key) else key
             if new_key in result:
                 self._report(where, "yaml-duplicate-key", f'two keys become "{new_key}"', "")
             result[new_key] = self.put(item, where)
@@ -187,18 +129,19 @@ class _Putter:
     def _text(self, text: str, path: str) -> JsonValue:
         whole = TOKEN.fullmatch(text)
         if whole is None or self._values is None:
-            return self._inside(text, path)
-        value = self._value(whole[1].strip(), path)
+            return self.inside(text, path)
+        value = self._value(name_in(whole), path)
         if value is None:
             return unshield(text)
-        if value.text is not None and _is_text_field(self._manifest.ref.kind, path):
+        if value.text is not None and self._fields.is_text(path):
             return value.text
         return value.value
 
-    def _inside(self, text: str, path: str) -> str:
+    def inside(self, text: str, path: str) -> str:
+        """A text with the values inside it."""
         if self._values is None:
             return unshield(text)
-        return TOKEN.sub(lambda match: self._spelled(match[0], match[1].strip(), path), text)
+        return TOKEN.sub(lambda match: self._spelled(match[0], name_in(match), path), text)
 
     def _spelled(self, token: str, name: str, path: str) -> str:
         value = self._value(name, path)
@@ -231,7 +174,7 @@ class _Putter:
         if value is not None:
             return value
         in_use = self._values.known or self._values.disputed
-        if in_use or not _is_data(self._manifest.ref.kind, path):
+        if in_use or not self._fields.is_data(path):
             self._report(path, "value-missing", *self._missing(name))
         elif not any(found.severity == "info" for found in self.findings):
             # Once for an object: a dashboard has hundreds.

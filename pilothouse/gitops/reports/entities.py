@@ -11,7 +11,9 @@ from pilothouse.models.runs import RepositoryState
 def environment_report(workflow_id: str, environment: str, state: EnvironmentState) -> str:
     """Lock, hold, releases, last look."""
     good = state.last_good
+    current = code(short(state.current)) if state.current else "nothing yet"
     rows = [
+        ("written last", current),
         ("last good", f"{code(short(good.revision))} since {good.at[:19]}" if good else "none yet"),
         ("lock", f"held by {code(state.holder.holder)}" if state.holder else "free"),
         ("fencing number", str(state.fencing)),
@@ -20,11 +22,20 @@ def environment_report(workflow_id: str, environment: str, state: EnvironmentSta
     if state.observation is not None:
         seen = state.observation
         rows.append(("last look", f"{seen.status} at {seen.at[:19]}: {plain(seen.summary)}"))
-    hold, how = f"**{plain(environment)}**: automation is on", ""
+    if state.corrections:
+        last = state.corrections[-1]
+        what = ", ".join(last.differences[:3])
+        rows.append(("drift put back", f"at {last.at[:19]}: {plain(what)}"))
+    hold = f"**{plain(environment)}**: automation is on"
     if state.hold is not None:
         hold = (
             f"**{plain(environment)} is on hold** ({state.hold.kind}): {plain(state.hold.reason)}"
         )
+    elif state.correcting_stopped:
+        hold = (
+            f"**{plain(environment)}**: drift is only reported. {plain(state.correcting_stopped)}"
+        )
+    if state.hold is not None or state.correcting_stopped:
         how = "To resume:\n\n" + block(resume_line(workflow_id))
     else:
         claim = {"by": "you@example.org", "reason": "why"}

@@ -45,7 +45,7 @@ def _row(cells: Sequence[str]) -> str:
     return "|" + "|".join(f" {cell}{_PAD}" for cell in cells) + "|"
 
 
-def block(text: str) -> str:
+def block(text: str, language: str = "") -> str:
     """A fenced block that its content cannot leave; control characters but newlines dropped."""
     clean = "".join(
         character
@@ -55,7 +55,7 @@ def block(text: str) -> str:
     fence = "```"
     while fence in clean:
         fence += "`"
-    return f"{fence}\n{clean}\n{fence}"
+    return f"{fence}{language}\n{clean}\n{fence}"
 
 
 def bullets(lines: Iterable[str]) -> str:

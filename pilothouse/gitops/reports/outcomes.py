@@ -10,7 +10,7 @@ from pilothouse.models.environment import Decision
 from pilothouse.models.findings import Finding
 from pilothouse.models.health import Diagnosis
 from pilothouse.models.names import short
-from pilothouse.models.objects import ObjectChange, Plan
+from pilothouse.models.objects import Plan
 from pilothouse.models.repository import Commit
 from pilothouse.models.runs import (
     DeploymentResult,
@@ -77,7 +77,7 @@ def deployment_report(
     if phase == "approval" and result.plan is not None:
         question = _question(result.deployment, result.plan, deadline)
     findings = list(result.validation.findings) if result.validation else []
-    if result.plan is not None:
+    if result.plan is not None and not result.plan.review:
         findings += result.plan.findings
     return paragraphs(
         headline,
@@ -113,11 +113,9 @@ def _question(workflow_id: str, plan: Plan, deadline: datetime | None) -> str:
 
 
 def _plan(plan: Plan) -> str:
+    """The plan's own review; its sum alone where an older worker made none."""
     counts = ", ".join(f"{count} {action}" for action, count in plan.counts.items() if count)
-    changes = plan.changes[:MAX_ROWS]
-    rows = [(change.action, plain(str(change.object)), _fields(change)) for change in changes]
-    listed = table(("action", "object", "fields"), rows) if rows else ""
-    return paragraphs(f"Plan {code(short(plan.digest))}: {counts or 'nothing to do'}.", listed)
+    return plan.review or f"Plan {code(short(plan.digest))}: {counts or 'nothing to do'}."
 
 
 def _after_rollback(result: DeploymentResult) -> str:
@@ -128,11 +126,6 @@ def _after_rollback(result: DeploymentResult) -> str:
         "revision again, resume first:",
         block(resume_line(environment)),
     )
-
-
-def _fields(change: ObjectChange) -> str:
-    shown = ", ".join(plain(field, 48) for field in change.fields[:4])
-    return f"{shown}, and more" if len(change.fields) > 4 else shown
 
 
 def findings_table(findings: Sequence[Finding]) -> str:

@@ -1,7 +1,8 @@
 """The objects of one unit, as the references between them see them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -18,6 +19,7 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
     "Job": ("spec", "template"),
     "Pod": (),
+    "PodTemplate": ("template",),
     "ReplicaSet": ("spec", "template"),
     "ReplicationController": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
@@ -31,33 +33,59 @@ _SECRET_SOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+ContainerKind = Literal["init", "regular", "ephemeral"]
+_CONTAINER_FIELDS: Mapping[ContainerKind, str] = {
+    "init": "initContainers",
+    "regular": "containers",
+    "ephemeral": "ephemeralContainers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a pod template."""
+
+    kind: ContainerKind
+    path: str
+    """JSON pointer into the object."""
+    name: str
+    body: dict[str, JsonValue]
+    security: dict[str, JsonValue]
+    """Its securityContext; empty if it has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodTemplate:
     """The pods that one object makes."""
 
     owner: LoadedManifest
+    kind: str
+    """Of the owner, e.g. `Deployment`; `Pod` for a pod by itself."""
+    namespace: str
+    """Where the pods run; empty if the manifest does not say."""
     path: str
     """JSON pointer of the pod's spec."""
+    metadata: dict[str, JsonValue]
     labels: dict[str, JsonValue]
+    annotations: dict[str, JsonValue]
+    """Of the pods, not of their owner."""
     spec: dict[str, JsonValue]
+    security: dict[str, JsonValue]
+    """The pod's own securityContext; empty if it has none."""
+    containers: tuple[Container, ...]
+    """Init containers first, then regular, then ephemeral ones."""
 
     @property
-    def namespace(self) -> str:
-        """Where the pods run; empty if the manifest does not say."""
-        return self.owner.ref.namespace
-
-    def containers(self) -> Iterator[tuple[str, dict[str, JsonValue]]]:
-        """Every container with its JSON pointer, init containers first."""
-        for field in ("initContainers", "containers"):
-            for index, container in entries(self.spec.get(field)):
-                yield f"{self.path}/{field}/{index}", container
+    def metadata_path(self) -> str:
+        """JSON pointer of the pod's metadata."""
+        return f"{self.path.removesuffix('/spec')}/metadata"
 
     def port_names(self) -> set[str]:
         """The names of all its containers' ports."""
         return {
             text(port.get("name"))
-            for _, container in self.containers()
-            for _, port in entries(container.get("ports"))
+            for container in self.containers
+            for _, port in entries(container.body.get("ports"))
         }
 
 
@@ -68,13 +96,26 @@ class ObjectSet:
     round, so that what is not known is never called missing.
     """
 
-    def __init__(self, manifests: Iterable[LoadedManifest], exists: Exists | None = None) -> None:
+    def __init__(
+        self,
+        manifests: Iterable[LoadedManifest],
+        exists: Exists | None = None,
+        *,
+        namespace: str = "",
+    ) -> None:
         self.manifests = tuple(manifests)
+        self.default_namespace = namespace
+        """Where objects go that name no namespace; empty if that is not known."""
         self._exists: Exists = exists or (lambda _: None)
         self._named: dict[tuple[str, str], list[LoadedManifest]] = {}
         for manifest in self.manifests:
             self._named.setdefault((manifest.ref.kind, manifest.ref.name), []).append(manifest)
         self.pods = tuple(self._templates())
+        self._labelled: dict[tuple[str, str], list[PodTemplate]] = {}
+        for pod in self.pods:
+            for key, value in pod.labels.items():
+                if isinstance(value, str):
+                    self._labelled.setdefault((key, value), []).append(pod)
         self.namespaces = frozenset(manifest.ref.namespace for manifest in self.manifests)
         self._made_secrets = {
             (manifest.ref.namespace, self._secret_of(manifest))
@@ -104,9 +145,16 @@ class ObjectSet:
         """The pods in a namespace that a label selector selects."""
         return [
             pod
-            for pod in self.pods
+            for pod in self._candidates(selector)
             if same_namespace(pod.namespace, namespace) and selects(selector, pod.labels)
         ]
+
+    def _candidates(self, selector: JsonValue | None) -> Sequence[PodTemplate]:
+        """The pods with the first label of a selector: to look at all for each Service is slow."""
+        for key, value in mapping(at(selector, "matchLabels")).items():
+            if isinstance(value, str):
+                return self._labelled.get((key, value), ())
+        return self.pods
 
     def may_be_made(self, selector: JsonValue | None, namespace: str) -> bool:
         """Whether an operator may make pods that a selector selects, out of a custom resource."""
@@ -120,18 +168,40 @@ class ObjectSet:
 
     def _templates(self) -> Iterator[PodTemplate]:
         for manifest in self.manifests:
-            steps = _TEMPLATES.get(manifest.ref.kind)
-            if steps is None or manifest.ref.group not in _WORKLOAD_GROUPS:
-                continue
-            template = mapping(at(manifest.body, *steps))
-            path = "".join(f"/{step}" for step in (*steps, "spec"))
-            labels = mapping(at(template, "metadata", "labels"))
-            yield PodTemplate(manifest, path, labels, mapping(template.get("spec")))
+            ref = manifest.ref
+            steps = _TEMPLATES.get(ref.kind)
+            if steps is not None and ref.group in _WORKLOAD_GROUPS:
+                yield _template(manifest, steps)
 
     @staticmethod
     def _secret_of(manifest: LoadedManifest) -> str:
         name = at(manifest.body, *_SECRET_SOURCES[manifest.ref.kind])
         return text(name) or manifest.ref.name
+
+
+def _template(manifest: LoadedManifest, steps: tuple[str, ...]) -> PodTemplate:
+    template = mapping(at(manifest.body, *steps))
+    metadata, spec = mapping(template.get("metadata")), mapping(template.get("spec"))
+    path = "".join(f"/{step}" for step in (*steps, "spec"))
+    return PodTemplate(
+        owner=manifest,
+        kind=manifest.ref.kind,
+        namespace=manifest.ref.namespace,
+        path=path,
+        metadata=metadata,
+        labels=mapping(metadata.get("labels")),
+        annotations=mapping(metadata.get("annotations")),
+        spec=spec,
+        security=mapping(spec.get("securityContext")),
+        containers=tuple(_containers(spec, path)),
+    )
+
+
+def _containers(spec: dict[str, JsonValue], path: str) -> Iterator[Container]:
+    for kind, field in _CONTAINER_FIELDS.items():
+        for index, body in entries(spec.get(field)):
+            security = mapping(body.get("securityContext"))
+            yield Container(kind, f"{path}/{field}/{index}", text(body.get("name")), body, security)
 
 
 def same_namespace(one: str, other: str) -> bool:

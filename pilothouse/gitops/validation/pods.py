@@ -83,8 +83,8 @@ def _uses(pod: PodTemplate) -> Iterator[_Use]:
     for index, entry in entries(pod.spec.get("imagePullSecrets")):
         path = f"{pod.path}/imagePullSecrets/{index}/name"
         yield _Use("Secret", text(entry.get("name")), path)
-    for path, container in pod.containers():
-        yield from _environment(path, container)
+    for container in pod.containers:
+        yield from _environment(container.path, container.body)
     for index, volume in entries(pod.spec.get("volumes")):
         yield from _volume(f"{pod.path}/volumes/{index}", volume)
 
@@ -139,8 +139,8 @@ def _unmounted(pod: PodTemplate) -> Iterator[Finding]:
     volumes = {text(volume.get("name")) for _, volume in entries(pod.spec.get("volumes"))}
     claims = at(pod.owner.body, "spec", "volumeClaimTemplates")
     volumes |= {text(at(claim, "metadata", "name")) for _, claim in entries(claims)}
-    for path, container in pod.containers():
-        for index, mount in entries(container.get("volumeMounts")):
+    for container in pod.containers:
+        for index, mount in entries(container.body.get("volumeMounts")):
             name = text(mount.get("name"))
             if name and name not in volumes:
                 yield pod.owner.finding(
@@ -148,18 +148,18 @@ def _unmounted(pod: PodTemplate) -> Iterator[Finding]:
                     "error",
                     f'the volume "{name}" is mounted but not declared; declared: '
                     f"{', '.join(sorted(volumes)) or 'none'}",
-                    path=f"{path}/volumeMounts/{index}/name",
+                    path=f"{container.path}/volumeMounts/{index}/name",
                     fix=f'Add a volume "{name}" to the pod, or remove the mount.',
                 )
 
 
 def _repeated_names(pod: PodTemplate) -> Iterator[Finding]:
     containers: set[str] = set()
-    for path, container in pod.containers():
-        yield from _repeated(pod, "container", container, path, containers)
+    for container in pod.containers:
+        yield from _repeated(pod, "container", container.body, container.path, containers)
         ports: set[str] = set()
-        for index, port in entries(container.get("ports")):
-            yield from _repeated(pod, "port", port, f"{path}/ports/{index}", ports)
+        for index, port in entries(container.body.get("ports")):
+            yield from _repeated(pod, "port", port, f"{container.path}/ports/{index}", ports)
     volumes: set[str] = set()
     for index, volume in entries(pod.spec.get("volumes")):
         yield from _repeated(pod, "volume", volume, f"{pod.path}/volumes/{index}", volumes)

@@ -1,11 +1,11 @@
 """References between objects: whether what one names is there, and whether selectors select."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pydantic import JsonValue
 
 from pilothouse.gitops.manifests.loader import LoadedManifest
-from pilothouse.gitops.validation.object_set import Exists, ObjectSet, PodTemplate, selects
+from pilothouse.gitops.validation.object_set import ObjectSet, PodTemplate, selects
 from pilothouse.gitops.validation.pods import check_pods
 from pilothouse.gitops.validation.shapes import at, entries, mapping, text
 from pilothouse.models.findings import Finding
@@ -21,17 +21,12 @@ _GIVEN_ROLES = frozenset({
 })
 
 
-def check_references(
-    manifests: Iterable[LoadedManifest], exists: Exists | None = None
-) -> list[Finding]:
+def check_references(objects: ObjectSet) -> list[Finding]:
     """Every reference of a set of objects that leads nowhere.
 
-    Args:
-        manifests: the objects that are applied together.
-        exists: asks a cluster. False makes a missing object an error; None, and no cluster at
-            all, leave it a warning, for the cluster may have it.
+    Where the set can ask a cluster, and that says no, a missing object is an error; without an
+    answer it is a warning, for the cluster may have it.
     """
-    objects = ObjectSet(manifests, exists)
     findings = list(check_pods(objects))
     for manifest in objects.manifests:
         findings += _check(manifest, objects)

@@ -1,12 +1,16 @@
 """Every rule that loading, rendering and validation can report."""
 
+from pilothouse.gitops.validation import exceptions, pod_security, reliability, security
 from pilothouse.gitops.validation.loading_rules import LOADING_RULES
+from pilothouse.gitops.validation.policy_rules import POLICY_RULES
+from pilothouse.gitops.validation.rendering_rules import RENDERING_RULES
 from pilothouse.gitops.validation.rule import Rule
 
 __all__ = ["RULES", "Rule"]
 
 RULES: tuple[Rule, ...] = (
     *LOADING_RULES,
+    *RENDERING_RULES,
     Rule(
         "pipeline-file",
         "error",
@@ -15,11 +19,19 @@ RULES: tuple[Rule, ...] = (
         "Correct the field that the finding names.",
     ),
     Rule(
+        "health-check",
+        "error",
+        "An expression of a health check cannot be compiled",
+        "No deployment with it could ever become healthy.",
+        "Correct the expression.",
+    ),
+    Rule(
         "schema",
         "error",
         "An object does not fit the schema of its kind",
         "The API server would refuse it, or drop the field without a word.",
         "Correct the field that the finding names.",
+        {"kube-linter": ("schema-validation", "kubeconform")},
     ),
     Rule(
         "schema-unknown",
@@ -41,6 +53,7 @@ RULES: tuple[Rule, ...] = (
         "The cluster's version does not serve this kind",
         "It was removed, renamed, or never existed.",
         "Set the apiVersion that the finding names.",
+        {"kube-linter": ("no-extensions-v1beta",), "kube-score": ("stable-version",)},
     ),
     Rule(
         "reference-configmap",
@@ -48,6 +61,7 @@ RULES: tuple[Rule, ...] = (
         "A pod names a ConfigMap that is not here",
         "The container waits in CreateContainerConfigError.",
         "Add the ConfigMap, or correct the name.",
+        {"kube-linter": ("env-value-from",)},
     ),
     Rule(
         "reference-secret",
@@ -55,6 +69,7 @@ RULES: tuple[Rule, ...] = (
         "A pod names a Secret that is not here",
         "The container waits in CreateContainerConfigError.",
         "Make sure that the cluster has the Secret.",
+        {"kube-linter": ("env-value-from",)},
     ),
     Rule(
         "reference-key",
@@ -76,6 +91,7 @@ RULES: tuple[Rule, ...] = (
         "A pod names a ServiceAccount that is not here",
         "No pod is created.",
         "Add the ServiceAccount, or correct the name.",
+        {"kube-linter": ("non-existent-service-account",)},
     ),
     Rule(
         "reference-service",
@@ -83,6 +99,7 @@ RULES: tuple[Rule, ...] = (
         "An Ingress names a Service that is not here",
         "Its requests end in an error.",
         "Add the Service, or correct the name.",
+        {"kube-linter": ("dangling-ingress",), "kube-score": ("ingress-targets-service",)},
     ),
     Rule(
         "reference-port",
@@ -97,6 +114,10 @@ RULES: tuple[Rule, ...] = (
         "An autoscaler names a workload that is not here",
         "Nothing is scaled.",
         "Correct scaleTargetRef.",
+        {
+            "kube-linter": ("dangling-horizontalpodautoscaler",),
+            "kube-score": ("horizontalpodautoscaler-has-target",),
+        },
     ),
     Rule(
         "reference-role",
@@ -104,6 +125,13 @@ RULES: tuple[Rule, ...] = (
         "A binding names a role that is not here",
         "It grants nothing.",
         "Add the role, or correct the name.",
+        {
+            "polaris": (
+                "clusterrolebindingPodExecAttach",
+                "rolebindingClusterRolePodExecAttach",
+                "rolebindingRolePodExecAttach",
+            )
+        },
     ),
     Rule(
         "reference-subject",
@@ -118,6 +146,7 @@ RULES: tuple[Rule, ...] = (
         "A selector selects no workload of the set",
         "A Service without pods answers nobody; a budget without pods protects nothing.",
         "Correct the selector or the labels.",
+        {"kube-linter": ("dangling-service",), "kube-score": ("service-targets-pod",)},
     ),
     Rule(
         "selector-mismatch",
@@ -125,6 +154,13 @@ RULES: tuple[Rule, ...] = (
         "A workload's selector does not select its own pods",
         "The API server refuses it.",
         "Give the pod template every label of the selector.",
+        {
+            "kube-linter": ("mismatching-selector",),
+            "kube-score": (
+                "deployment-pod-selector-labels-match-template-metadata-labels",
+                "statefulset-pod-selector-labels-match-template-metadata-labels",
+            ),
+        },
     ),
     Rule(
         "volume-missing",
@@ -145,7 +181,7 @@ RULES: tuple[Rule, ...] = (
         "info",
         "A Helm chart is not rendered",
         "Its templates are no objects until Helm has filled them in.",
-        "Validate the output of `helm template`.",
+        "Install Helm 3 or 4, or set `PILOTHOUSE_HELM`.",
     ),
     Rule(
         "nothing-checked",
@@ -154,4 +190,9 @@ RULES: tuple[Rule, ...] = (
         "A check of nothing must not look like a pass.",
         "Name a folder of manifests.",
     ),
+    *pod_security.RULES,
+    *security.RULES,
+    *reliability.RULES,
+    *POLICY_RULES,
+    *exceptions.RULES,
 )

@@ -1,19 +1,17 @@
 """Which files of a repository belong together, where nobody declared it."""
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pilothouse.gitops.manifests.documents import decode, read_documents
+from pilothouse.gitops.manifests.folders import chart_folders, holds_objects
 from pilothouse.gitops.manifests.kustomization import KUSTOMIZATION_NAMES, inspect
-from pilothouse.gitops.manifests.loader import LoadedManifest, is_manifest_file
+from pilothouse.gitops.manifests.loader import LoadedManifest, duplicates, is_manifest_file
 from pilothouse.gitops.validation.shapes import mapping, text
 from pilothouse.models.findings import Finding
 
-_CHART = "Chart.yaml"
 _KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
-_OBJECT_KEY = re.compile(rb"""^[\s{-]*["']?(apiVersion|kind)["']?\s*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,7 @@ class Layout:
 
 def layout_of(files: Mapping[str, bytes]) -> Layout:
     """Sort the files of a folder into builds, plain manifests, charts and the rest."""
-    found = {posixpath.dirname(path) for path in files if posixpath.basename(path) == _CHART}
-    charts = tuple(sorted(chart for chart in found if not _below(chart, found - {chart})))
+    charts = tuple(chart_folders(files))
     readable = [
         path for path in sorted(files) if is_manifest_file(path) and not _below(path, charts)
     ]
@@ -54,7 +51,7 @@ def layout_of(files: Mapping[str, bytes]) -> Layout:
     loose = [path for path in readable if path not in used and not _below(path, folders)]
     plain, strays = [], []
     for path in loose:
-        if _OBJECT_KEY.search(files[path]):
+        if holds_objects(files[path]):
             plain.append(path)
         elif not path.lower().endswith(".json"):
             strays.append(path)
@@ -110,3 +107,20 @@ def _step_below(file: str, folder: str) -> str:
 def _repeats(manifests: Sequence[LoadedManifest]) -> bool:
     refs = [(m.ref.group, m.ref.kind, m.ref.namespace, m.ref.name) for m in manifests]
     return len(set(refs)) < len(refs)
+
+
+def repetitions(manifests: Iterable[LoadedManifest]) -> Iterator[Finding]:
+    """Repeated objects: a mistake in one file, doubtful in one folder, variants elsewhere."""
+    folders: dict[str, list[LoadedManifest]] = {}
+    for manifest in manifests:
+        folders.setdefault(posixpath.dirname(manifest.manifest.file), []).append(manifest)
+    for inside in folders.values():
+        by_file: dict[str, list[LoadedManifest]] = {}
+        for manifest in inside:
+            by_file.setdefault(manifest.manifest.file, []).append(manifest)
+        certain = [finding for group in by_file.values() for finding in duplicates(group)]
+        yield from certain
+        places = {(finding.file, finding.line) for finding in certain}
+        for finding in duplicates(inside):
+            if (finding.file, finding.line) not in places:
+                yield finding.model_copy(update={"severity": "warning"})

@@ -21,6 +21,7 @@ from pilothouse.models.repository import RepositoryRef
 from pilothouse.models.steps import (
     CommitRequest,
     HeadRequest,
+    OrderRequest,
     ProposedCommit,
     PublishRequest,
     SnapshotRequest,
@@ -352,3 +353,28 @@ async def test_a_revert_over_a_newer_change_of_the_same_file_is_a_conflict(
     with pytest.raises(PermanentError) as conflict:
         await ask(git.propose_commit, revert(repository, bad, good))
     assert conflict.value.type == "RevertConflict"
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+async def test_what_a_revision_contains_is_older_and_nothing_else_is(
+    git: GitActivities, repository: RepositoryRef, author: Author
+) -> None:
+    first = await author.push({"a": "1"})
+    second = await author.push({"a": "2"})
+    author.git("reset", "-q", "--hard", first)
+    parted = await author.push({"a": "3"})
+
+    async def older(revision: str, than: str) -> bool:
+        order = OrderRequest(repository=repository, revision=revision, than=than)
+        return (await ask(git.compare_revisions, order)).older
+
+    assert await older(first, parted)
+    assert not await older(parted, first)
+    assert not await older(first, first)
+    assert not await older(parted, "1" * 40)
+    with pytest.raises(PermanentError, match="1111"):
+        await older("1" * 40, first)
+    # Forced out of the branch: the two histories have parted.
+    assert not await older(parted, second)

@@ -10,6 +10,7 @@ from activities.workspace import WorkspaceActivities
 from pilothouse.clients.kustomize import build_kustomization
 from pilothouse.clients.schemas import built_in_schemas
 from pilothouse.clients.store import ContentStore
+from pilothouse.gitops.manifests.images import Unresolved
 from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models.errors import PermanentError
 from pilothouse.models.objects import Bundle, canonical_json
@@ -152,6 +153,39 @@ def test_rendering_is_a_function_of_its_input(
     (name, *_) = pipeline.environments
     request = RenderRequest(snapshot=taken, pipeline=pipeline, environment=name)
     assert workspace.render_and_validate(request) == workspace.render_and_validate(request)
+
+
+def test_image_tags_become_digests_where_the_environment_asks(
+    store: ContentStore, schemas: SchemaCheck, tmp_path: Path, example: dict[str, bytes]
+) -> None:
+    digest = "sha256:" + "a" * 64
+
+    def workspace(answer: str | Unresolved) -> WorkspaceActivities:
+        return WorkspaceActivities(
+            store=store,
+            schemas=schemas,
+            kustomize=build_kustomization,
+            scratch=tmp_path / "scratch",
+            images=lambda images: dict.fromkeys(images, answer),
+        )
+
+    taken = snapshot(store, example)
+    pipeline = pipeline_of(workspace(digest), taken)
+    (name, *_) = pipeline.environments
+    asking = pipeline.environments[name].model_copy(update={"resolve_images": True})
+    environments = pipeline.environments | {name: asking}
+    pipeline = pipeline.model_copy(update={"environments": environments})
+    request = RenderRequest(snapshot=taken, pipeline=pipeline, environment=name)
+
+    result = workspace(digest).render_and_validate(request)
+    assert result.bundle is not None, result.report.findings
+    assert f"@{digest}" in store.get(result.bundle.content).decode()
+
+    refused = workspace(Unresolved("no such tag")).render_and_validate(request)
+    assert refused.bundle is None
+    errors = [finding for finding in refused.report.findings if finding.severity == "error"]
+    assert {finding.rule for finding in errors} == {"image-unresolved"}
+    assert all(finding.line > 1 for finding in errors)
 
 
 def test_a_changed_policy_is_a_changed_plan(

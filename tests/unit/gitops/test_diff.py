@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from pilothouse.gitops.diff import LAST_APPLIED, changed_fields
+from pilothouse.gitops.plan import LAST_APPLIED, changed_fields
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

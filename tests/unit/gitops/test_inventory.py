@@ -9,8 +9,11 @@ from pydantic import JsonValue
 
 from pilothouse.gitops.inventory import (
     Inventory,
+    fencing_of,
     from_config_map,
+    is_inventory,
     key_of,
+    run_digest,
     to_config_map,
 )
 from pilothouse.models.errors import PermanentError
@@ -34,6 +37,7 @@ INVENTORIES = st.builds(
     bundle=st.text(max_size=8),
     complete=st.booleans(),
     objects=st.lists(REFS, max_size=6).map(tuple),
+    runs=st.lists(st.text(max_size=8), max_size=3).map(tuple),
 )
 
 
@@ -45,6 +49,18 @@ def ref(name: str, version: str = "apps/v1") -> ObjectRef:
 def test_an_inventory_survives_the_config_map_that_keeps_it(inventory: Inventory) -> None:
     stored = json.loads(json.dumps(to_config_map(inventory, "prod", "inv")))
     assert from_config_map(stored) == inventory
+    assert is_inventory(stored)
+    del stored["data"]
+    assert fencing_of(stored) == (inventory.fencing, inventory.operation)
+
+
+def test_only_a_job_that_removes_itself_is_remembered_by_its_content() -> None:
+    job: dict[str, JsonValue] = {"apiVersion": "batch/v1", "kind": "Job", "spec": {}}
+    mortal: dict[str, JsonValue] = {**job, "spec": {"ttlSecondsAfterFinished": 0}}
+    assert run_digest(job) == ""
+    assert run_digest({**mortal, "kind": "Widget"}) == ""
+    assert run_digest(mortal)
+    assert run_digest(mortal) != run_digest({**mortal, "metadata": {"name": "other"}})
 
 
 def test_what_left_git_is_deleted_last_applied_first() -> None:

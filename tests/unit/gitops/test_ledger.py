@@ -212,7 +212,8 @@ def test_a_rollbacks_hold_refuses_what_is_known_to_be_bad_and_takes_a_newer_revi
     state = ledger.record(EnvironmentState(), release(bad, "bad", "it crashed"), False)
     state = ledger.hold(state, hold("rollback", bad))
     assert ledger.refusal(state, request("d", bad)) == (
-        "aaaaaaaaaaaa is known to be bad here: it crashed"
+        "aaaaaaaaaaaa is known to be bad here: it crashed; "
+        "push a fix, resume the environment, or force it"
     )
     assert ledger.refusal(state, request("d", newer)) == ""
 
@@ -277,3 +278,54 @@ def test_the_oldest_releases_are_forgotten_and_the_last_good_one_is_kept() -> No
         state = ledger.record(state, release(f"{number:040x}", "bad"), False)
     assert len(state.releases) == ledger.MAX_RELEASES
     assert state.last_good is not None and state.last_good.revision == "1" * 40
+
+
+# -- what is known to be bad ----------------------------------------------------------------------
+
+
+def under(plan: str, revision: str, outcome: Literal["good", "bad"]) -> Release:
+    return release(revision, outcome, "it crashed").model_copy(update={"plan": plan})
+
+
+def test_the_same_plan_is_known_to_be_bad_under_any_commit_id() -> None:
+    bad, good = "sha256:" + "b" * 64, "sha256:" + "a" * 64
+    state = EnvironmentState()
+    for each in (under(good, REVISIONS[0], "good"), under(bad, REVISIONS[1], "bad")):
+        state = ledger.record(state, each, lift_rollback_hold=False)
+    again = LockRequest(holder="d", revision=REVISIONS[2], plan=bad)
+    assert "known to be bad here (as bbbbbbbbbbbb): it crashed" in ledger.refusal(state, again)
+    assert ledger.refusal(state, again.model_copy(update={"plan": good})) == ""
+    assert ledger.refusal(state, again.model_copy(update={"rollback": True})) == ""
+    held = ledger.hold(state, hold("rollback", REVISIONS[1]))
+    assert ledger.refusal(ledger.resume(held, "lead", "mended"), again) == ""
+
+
+def test_the_newest_word_on_a_plan_counts() -> None:
+    state = EnvironmentState()
+    words: tuple[Literal["bad", "good"], ...] = ("bad", "good")
+    for revision, outcome in zip(REVISIONS, words, strict=False):
+        state = ledger.record(state, under(DIGEST, revision, outcome), lift_rollback_hold=False)
+    assert ledger.refusal(state, LockRequest(holder="d", revision=REVISIONS[0], plan=DIGEST)) == ""
+
+
+def test_what_is_forced_is_granted_and_noted_and_passes_no_hold() -> None:
+    state = ledger.record(EnvironmentState(), release(REVISIONS[0], "bad", "it crashed"), False)
+    forced = LockRequest(holder="d", revision=REVISIONS[0], forced="lead: it was the registry")
+    after, _, answer = ledger.answer_next(ledger.enqueue(state, forced), NOW)
+    assert answer.granted
+    assert after.notices[-1].endswith("it crashed; forced by lead: it was the registry")
+    for kind in ("manual", "frozen"):
+        assert ledger.refusal(ledger.hold(state, hold(kind)), forced)
+
+
+# -- what was written last ------------------------------------------------------------------------
+
+
+def test_the_holder_tells_what_it_wrote_and_nobody_else_does() -> None:
+    state, _, _ = ledger.answer_next(ledger.enqueue(EnvironmentState(), request("d")), NOW)
+    assert ledger.release(state, "stranger", REVISIONS[1]).current == ""
+    written = ledger.release(state, "d", REVISIONS[0])
+    assert written.current == REVISIONS[0]
+    assert granted(written).current == REVISIONS[0]
+    again, _, _ = ledger.answer_next(ledger.enqueue(written, request("e", REVISIONS[2])), NOW)
+    assert ledger.release(again, "e").current == REVISIONS[0]

@@ -4,7 +4,7 @@ import shlex
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -20,7 +20,13 @@ from pilothouse.gitops.reports import (
 from pilothouse.gitops.reports.commands import approve_line, reject_line, resume_line, signal_line
 from pilothouse.gitops.reports.markdown import block, bullets, code, paragraphs, plain, table
 from pilothouse.models import names
-from pilothouse.models.environment import EnvironmentState, Hold, LockRequest, Release
+from pilothouse.models.environment import (
+    Correction,
+    EnvironmentState,
+    Hold,
+    LockRequest,
+    Release,
+)
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.health import Diagnosis, DriftReport, Evidence, HealthReport, ObjectHealth
 from pilothouse.models.objects import ObjectChange, ObjectRef, Plan
@@ -233,8 +239,10 @@ def pages(text: str) -> dict[str, str]:
         holder=LockRequest(holder=text, revision=REVISION),
         releases=(past,),
         hold=Hold(kind="manual", reason=text, by=text, since="2026-01-01"),
+        corrections=(Correction(at="2026-01-01", revision=REVISION, differences=(text,)),),
         notices=(text,),
     )
+    reporting = state.model_copy(update={"hold": None, "correcting_stopped": text})
     rollback = RollbackRequest(repository=REPOSITORY, environment="staging", reason=text)
     ended = RollbackResult(outcome="failed", bad_revision=text, to_revision=text, message=text)
     return {
@@ -245,12 +253,14 @@ def pages(text: str) -> dict[str, str]:
             MonitorRequest(repository=REPOSITORY, environment="staging"), look
         ),
         "environment": environment_report("environment/x", "staging", state),
+        "reporting": environment_report("environment/x", "staging", reporting),
         "repository": repository_report("example.org/app", RepositoryState(notices=(text,))),
     }
 
 
 @given(UNTRUSTED)
 @example(NASTY)
+@settings(deadline=None)
 def test_no_page_lets_untrusted_text_become_markup(text: str) -> None:
     for name, page in pages(text).items():
         assert dangerous(page) == [], name
@@ -259,6 +269,7 @@ def test_no_page_lets_untrusted_text_become_markup(text: str) -> None:
 @given(UNTRUSTED)
 @example("\n\n# heading\n\n")
 @example("|x|\n|---|\n")
+@settings(deadline=None)
 def test_untrusted_text_does_not_change_the_shape_of_a_page(text: str) -> None:
     kinds_of = {name: _shape(page) for name, page in pages("harmless").items()}
     for name, page in pages(f"x{text}x").items():

@@ -1,0 +1,1 @@
+"""Writing a bundle into a cluster, and deleting what left it."""

@@ -1,0 +1,1 @@
+"""What is live beside what Git wants: nothing here writes."""

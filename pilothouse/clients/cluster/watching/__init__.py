@@ -1,0 +1,1 @@
+"""Looking at live objects until they work, and why they do not."""

@@ -1,0 +1,1 @@
+"""Helm charts of the repository: inspected, rendered by the `helm` program, traced back."""
