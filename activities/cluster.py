@@ -94,6 +94,7 @@ class ClusterActivities:
             _watched(bundle),
             bundle.namespace,
             timeout=request.timeout_seconds,
+            settle=request.settle_seconds,
             beat=activity.heartbeat,
             checks=request.checks,
             may_vanish=vanishing(bundle),

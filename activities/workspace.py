@@ -68,7 +68,7 @@ class WorkspaceActivities:
         Raises:
             TemporaryError: `RegistryUnavailable`, while image tags are resolved.
         """
-        if request.pipeline.environments[request.environment].resolve_images:
+        if request.resolves_images:
             return self._render_and_validate(request)
         key = Renders.key_of(request, datetime.now(UTC).date().isoformat())
         known = self._renders.get(key)
@@ -119,7 +119,7 @@ class WorkspaceActivities:
             self._helm,
             files.left_out,
         )
-        if not request.pipeline.environments[request.environment].resolve_images:
+        if not request.resolves_images:
             return rendered
         if self._images is None:
             raise PermanentError("InvalidRequest", "this worker may not ask image registries")

@@ -73,7 +73,8 @@ class DeploymentWorkflow:
             lease = await self._acquire(prepared)
             await self._apply(prepared, lease)
             await self._await_health(prepared, lease)
-            await rollout.verify(request, prepared, progress)
+            if self._wrote(prepared):
+                await rollout.verify(request, prepared, progress)
             await record_good(request, prepared, self._lock)
             progress.finish("deployed", progress.result.message)
         except Ended as end:
@@ -133,12 +134,22 @@ class DeploymentWorkflow:
     async def _await_health(self, prepared: Prepared, lease: LockAnswer) -> None:
         progress = self._progress
         progress.enter("health")
-        health = await self._successors.give_way(rollout.await_health(prepared))
+        health = await self._successors.give_way(
+            rollout.await_health(prepared, wrote=self._wrote(prepared))
+        )
         progress.update(health=health, diagnosis=health.diagnoses[0] if health.diagnoses else None)
         if not health.healthy:
             await self._recover(prepared, lease, rollout.why_unhealthy(health))
         healthy = f"healthy after {health.seconds:.1f} s"
         progress.update(message="; ".join(filter(None, (healthy, progress.result.remark))))
+
+    def _wrote(self, prepared: Prepared) -> bool:
+        """Whether there is anything to settle and to read back.
+
+        An apply that was tried twice may only say what its second try did, so the plan counts too.
+        """
+        applied = self._progress.result.apply
+        return prepared.plan.changes_something or applied is None or applied.wrote
 
     async def _recover(self, prepared: Prepared, lease: LockAnswer, why: str) -> NoReturn:
         await recover(self._request, prepared, lease, self._lock, self._progress, why)

@@ -44,11 +44,7 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
         ActivityError: what could not be read.
     """
     _stop_if_claimed(request)
-    snapshot = await options.GIT(
-        GitActivities.take_snapshot,
-        SnapshotRequest(repository=request.repository, revision=request.revision),
-        summary=f"read {names.short(request.revision)} from Git",
-    )
+    snapshot = request.snapshot or await _snapshot(request)
     update(commit=snapshot.commit)
     pipeline = await _pipeline(snapshot)
     environment = pipeline.environments.get(request.environment)
@@ -66,11 +62,22 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
 
 def _stop_if_claimed(request: DeploymentRequest) -> None:
     """What skips an approval or brings its own lock comes from a workflow of ours only."""
-    ours = request.restores or request.restore is not None or request.lease is not None
+    given = (request.restore, request.lease, request.snapshot)
+    ours = request.restores or any(each is not None for each in given)
     if ours and not started_by_us():
-        raise Ended("blocked", "rollback, correction and lease are not for requests by hand")
+        raise Ended(
+            "blocked", "rollback, correction, lease and snapshot are not for requests by hand"
+        )
     if request.force and not (request.by.strip() and request.why.strip()):
         raise Ended("blocked", 'to force a deployment, say who and why: "by" and "why"')
+
+
+async def _snapshot(request: DeploymentRequest) -> Snapshot:
+    return await options.GIT(
+        GitActivities.take_snapshot,
+        SnapshotRequest(repository=request.repository, revision=request.revision),
+        summary=f"read {names.short(request.revision)} from Git",
+    )
 
 
 async def _pipeline(snapshot: Snapshot) -> Pipeline:

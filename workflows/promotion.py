@@ -85,6 +85,7 @@ async def _deploy_one(run: Run, environment: str, revision: str) -> DeploymentRe
                 revision=revision,
                 environment=environment,
                 run=workflow.info().workflow_id,
+                snapshot=run.snapshot if run.snapshot.revision == revision else None,
             ),
             id=names.deployment_id(slug, environment, revision),
             result_type=DeploymentResult,

@@ -25,8 +25,7 @@ def reason_to_ask(request: DeploymentRequest, environment: Environment, plan: Pl
     deletes, budget = plan.counts.get("delete", 0), environment.prune_budget
     if deletes > budget:
         return f"the plan deletes {deletes} objects, and prune_budget is {budget}"
-    changes = any(count for action, count in plan.counts.items() if action != "unchanged")
-    if environment.approval.required and changes and not request.restores:
+    if environment.approval.required and plan.changes_something and not request.restores:
         return POLICY
     return ""
 

@@ -47,7 +47,7 @@ async def apply(
     )
 
 
-async def await_health(prepared: Prepared) -> HealthReport:
+async def await_health(prepared: Prepared, *, wrote: bool) -> HealthReport:
     """Watch until everything works, or cannot any more, or the environment's time is up."""
     limit = duration(prepared.environment.health_timeout)
     bundle = prepared.bundle
@@ -57,6 +57,7 @@ async def await_health(prepared: Prepared) -> HealthReport:
             content=bundle.content,
             timeout_seconds=limit.total_seconds(),
             checks=prepared.checks,
+            settle_seconds=1.0 if wrote else 0.0,
         ),
         summary=f"wait until {bundle.objects} objects are healthy, at most {limit}",
     )

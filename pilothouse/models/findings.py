@@ -1,5 +1,6 @@
 """What a stage saw: findings, and their sum."""
 
+from itertools import accumulate
 from typing import Literal
 
 from pilothouse.models.base import Contract
@@ -47,19 +48,28 @@ class ValidationReport(Contract):
 
 
 MAX_FINDINGS = 100
-"""A report travels through history: 100 findings stay below its 64 KiB."""
+MAX_FINDINGS_BYTES = 24 * 1024
+"""A report travels through history, several times in one run: 64 KiB are for all of a payload."""
 
 
 def report(
     findings: list[Finding], objects: int, limit: int | None = MAX_FINDINGS
 ) -> ValidationReport:
-    """Sum up, errors first, then by place; cut to `limit` and say how many are left out."""
+    """Sum up, errors first, then by place; say how many are left out.
+
+    Cut to `limit` findings and `MAX_FINDINGS_BYTES`; without a limit nothing is cut.
+    """
     rank = {"error": 0, "warning": 1, "info": 2}
     ordered = sorted(findings, key=lambda f: (rank[f.severity], f.file, f.line, f.path, f.rule))
-    shown = ordered if limit is None else ordered[:limit]
+    shown = ordered if limit is None else _travelling(ordered[:limit])
     return ValidationReport(
         verdict=verdict_of(ordered),
         objects=objects,
         findings=tuple(shown),
         omitted=len(ordered) - len(shown),
     )
+
+
+def _travelling(findings: list[Finding]) -> list[Finding]:
+    sizes = accumulate(len(finding.model_dump_json().encode()) for finding in findings)
+    return [f for f, size in zip(findings, sizes, strict=True) if size <= MAX_FINDINGS_BYTES]

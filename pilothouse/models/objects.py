@@ -174,6 +174,11 @@ class Plan(Contract):
     """Address in the content store of what the dry-run met, so that an apply that meets the same
     need not ask again; may be empty."""
 
+    @property
+    def changes_something(self) -> bool:
+        """Whether an apply would write anything."""
+        return any(count for action, count in self.counts.items() if action != "unchanged")
+
 
 class ObjectResult(Contract):
     """What really happened to one object: read back, never assumed."""
@@ -203,3 +208,9 @@ class ApplyReport(Contract):
     problems: tuple[ObjectResult, ...] = ()
     """The objects that were refused, kept or are unknown, at most 50."""
     message: str = ""
+
+    @property
+    def wrote(self) -> bool:
+        """Whether anything in the cluster may have changed."""
+        untouched = {"unchanged", "skipped", "kept"}
+        return any(count for result, count in self.counts.items() if result not in untouched)

@@ -12,7 +12,14 @@ from pilothouse.models.findings import ValidationReport
 from pilothouse.models.health import Diagnosis, DriftReport, HealthReport
 from pilothouse.models.objects import ApplyReport, Plan, RenderedBundle
 from pilothouse.models.pipeline import Environment, HealthCheck
-from pilothouse.models.repository import Commit, OwnCommit, RepositoryEvent, RepositoryRef, Revision
+from pilothouse.models.repository import (
+    Commit,
+    OwnCommit,
+    RepositoryEvent,
+    RepositoryRef,
+    Revision,
+    Snapshot,
+)
 
 StageOutcome = Literal["passed", "failed", "blocked", "skipped", "superseded", "error"]
 DeploymentOutcome = Literal[
@@ -171,6 +178,8 @@ class DeploymentRequest(Contract):
     """Nobody is there to be asked: what needs a person's decision ends as `blocked`."""
     lease: LockAnswer | None = None
     """A lock that the starter holds and goes on holding."""
+    snapshot: Snapshot | None = None
+    """The revision's files, if the starter has read them already."""
 
     @property
     def restores(self) -> bool:

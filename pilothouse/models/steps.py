@@ -47,6 +47,13 @@ class RenderRequest(Contract):
     policies_from: Snapshot | None = None
     """Whose own rules count: a pull request's base; without one the snapshot's own."""
 
+    @property
+    def resolves_images(self) -> bool:
+        """Whether registries are asked. Not for a pull request: it could name any host."""
+        return self.pipeline.environments[self.environment].resolve_images and (
+            self.policies_from is None
+        )
+
 
 class RenderResult(Contract):
     """A bundle, unless findings block it."""
@@ -110,6 +117,8 @@ class HealthRequest(Contract):
     content: Digest
     timeout_seconds: float
     checks: tuple[HealthCheck, ...] = ()
+    settle_seconds: float = 1.0
+    """For how long workloads must stay healthy; 0: one look is enough, as nothing was written."""
 
 
 class ObserveRequest(Contract):
