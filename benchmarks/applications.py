@@ -18,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -159,13 +160,24 @@ def main() -> int:
     )
     options = parser.parse_args()
     configure_logging("warning", json=False)
+    failures: list[str] = []
     try:
         line = asyncio.run(measure(options))
-    except RunFailed as error:
-        _say(str(error))
-        return 1
-    sys.stdout.write(json.dumps(line) + "\n")
-    return 0
+        sys.stdout.write(json.dumps(line) + "\n")
+    except* (RunFailed, TimeoutError) as group:
+        # A group: the watches and the usage are followed beside the run that failed.
+        failures += map(str, _leaves(group))
+    for failure in failures:
+        _say(failure)
+    return 1 if failures else 0
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from _leaves(each)
 
 
 if __name__ == "__main__":

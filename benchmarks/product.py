@@ -124,20 +124,16 @@ def _clone(folder: Path, url: str, namespace: str) -> Repo:
 
 def _pipeline_file(namespace: str) -> str:
     """The usual pipeline: what was validated is deployed."""
-    environment = {
-        "namespace": namespace,
-        "health_timeout": "10m",
-        # Any cluster will do, and few have an ingress controller that gives an address.
-        "health_checks": [
-            {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "current": "true"}
-        ],
-    }
     pipeline = {
         "manifests": "manifests",
         "agents": {
             "validator": {"trigger": "webhook.push"},
             "deployer": {"trigger": "status.validated"},
         },
-        "environments": {ENVIRONMENT: environment},
+        "environments": {ENVIRONMENT: {"namespace": namespace, "health_timeout": "10m"}},
+        # Any cluster will do, and few have an ingress controller that gives an address.
+        "health_checks": [
+            {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "current": "true"}
+        ],
     }
     return yaml.safe_dump({"pipeline": pipeline}, sort_keys=False)

@@ -122,7 +122,7 @@ async def test_drift_is_put_back_through_the_deployment_path(stack: Any) -> None
             "model-api",
             project.namespace("staging"),
             {"spec": {"template": {"spec": {"containers": [{"name": "api", "image": "other"}]}}}},
-            field_manager="kubectl-edit",
+            field_manager="somebody",
         )
     look = await project.see.look(project.repository, "staging")
     assert look.drift is not None and look.drift.drifted

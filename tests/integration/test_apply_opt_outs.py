@@ -80,6 +80,26 @@ async def test_a_conflict_is_named_field_by_field_and_taken_only_where_the_objec
     assert (await apply(cluster, wanted)).counts == {"unchanged": 1}
 
 
+async def test_what_anybody_overwrote_is_put_back_where_the_environment_says_so(
+    cluster: ClusterClient, admin: client.ApiClient, namespace: str
+) -> None:
+    core = client.CoreV1Api(admin)
+    refusing = annotated(config_map("theirs", k="1"), conflicts="refuse")
+    wanted = bundle(namespace, config_map("ours", k="1"), refusing)
+    await apply(cluster, wanted)
+    for name in ("ours", "theirs"):
+        edit: dict[str, Any] = {"data": {"k": "2"}}
+        await core.patch_namespaced_config_map(name, namespace, edit, field_manager="somebody")
+    assert len((await plan(cluster, wanted)).findings) == 2
+    [refused] = (await plan(cluster, wanted, take_back=True)).findings
+    assert ".data.k belongs to somebody" in refused.message
+    assert refused.object.endswith("theirs")
+    assert not (await apply(cluster, wanted, take_back=True)).ok
+    mine = bundle(namespace, config_map("ours", k="1"))
+    assert (await apply(cluster, mine, take_back=True, prune=False)).counts == {"configured": 1}
+    assert (await core.read_namespaced_config_map("ours", namespace)).data == {"k": "1"}
+
+
 async def test_what_somebody_edited_with_kubectl_goes_when_git_does_not_have_it(
     cluster: ClusterClient, admin: client.ApiClient, namespace: str
 ) -> None:
