@@ -5,6 +5,7 @@ doing. Activities may beat with progress of their own; what they said last is re
 """
 
 import asyncio
+import time
 from typing import Any
 
 from temporalio import activity
@@ -17,6 +18,8 @@ from temporalio.worker import (
 
 BEATS = 3
 """Beats within one heartbeat timeout."""
+PROGRESS_SECONDS = 0.5
+"""An activity may tell its progress more often than that; only the newest word goes on."""
 
 
 class Liveness(Interceptor):
@@ -49,12 +52,16 @@ class _Beating(ActivityInboundInterceptor):
 
 
 class _Remembering(ActivityOutboundInterceptor):
-    """Keeps the details of the activity's own last beat."""
+    """Keeps the details of the activity's own last beat; each costs more than it looks."""
 
     def __init__(self, next: ActivityOutboundInterceptor) -> None:
         super().__init__(next)
         self.said: tuple[Any, ...] = ()
+        self._passed_on = -PROGRESS_SECONDS
 
     def heartbeat(self, *details: Any) -> None:
         self.said = details
-        super().heartbeat(*details)
+        now = time.monotonic()
+        if now - self._passed_on >= PROGRESS_SECONDS:
+            self._passed_on = now
+            super().heartbeat(*details)

@@ -49,8 +49,12 @@ def custom_resource(live: LiveObject, group: str, kind: str) -> Health:
 
 
 def reports_nothing(live: LiveObject) -> bool:
-    """Whether it has no status at all, so that waiting may never tell more."""
-    return not mapping(live, "status")
+    """Whether it has no status at all, so that waiting may never tell more.
+
+    An Ingress counts as silent without an address: many controllers never publish one.
+    """
+    status = mapping(live, "status")
+    return not status or (text(live, "kind") == "Ingress" and not any(status.values()))
 
 
 def _rests(live: LiveObject, family: Family) -> bool:

@@ -239,6 +239,10 @@ def test_metadata_is_enough_for_kinds_that_work_by_existing() -> None:
 def test_silence_is_told_apart_from_a_report() -> None:
     assert reports_nothing(live("Widget", {}))
     assert not reports_nothing(live("Widget", {}, {"phase": "Running"}))
+    assert reports_nothing(live("Ingress", {}, {"loadBalancer": {}}))
+    assert not reports_nothing(live("Service", {}, {"loadBalancer": {}}))
+    addressed = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    assert not reports_nothing(live("Ingress", {}, addressed))
 
 
 JSON = st.recursive(

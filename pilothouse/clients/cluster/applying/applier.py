@@ -227,7 +227,7 @@ class Applier:
         if result.result not in _BAD:
             self._remember(run_digest(found.manifest.body))
         self._tools.beat(f"{found.ref}: {result.result}")
-        log.info("object_applied", object=str(found.ref), result=result.result)
+        log.debug("object_applied", object=str(found.ref), result=result.result)
         return result
 
     async def _founded(self, wave: Sequence[Comparison]) -> bool:

@@ -105,12 +105,12 @@ class Comparer:
         body = without_ignored(labelled, live, found.ref, self._rules.ignore)
         found = found._replace(body=body)
         losers = takeover.managers(live)
-        if not losers and is_settled(body, live):
-            return found._replace(action="unchanged", checked=True)
+        kept = live if losers else None
         met = self._rules.met.get(key_of(found.ref))
         if met and met.version == version and met.action in {"change", "unchanged"}:
-            kept = live if losers else None
             return found._replace(action=met.action, force=met.force, live=kept, checked=True)
+        if not losers and is_settled(body, live):
+            return found._replace(action="unchanged", checked=True)
         try:
             applied, held = await self._rehearse(found, resource, wishes, JSON)
         except Refusal as refusal:
@@ -118,12 +118,12 @@ class Comparer:
         if applied.version != version and not last:
             raise _Moved
         wanted = takeover.outcome(live, applied.answer) if losers else applied.answer
-        if not losers and not changed_fields(live, wanted, self._rules.ignore):
+        change = self._change("change", found, live, wanted, tuple(dict.fromkeys((*losers, *held))))
+        fields = change.fields if change else changed_fields(live, wanted, self._rules.ignore)
+        if not losers and not fields:
             return found._replace(action="unchanged", checked=True)
         # What kubectl holds is handed over before the write: that needs no force.
         force = any(name not in takeover.MANAGERS for name in held)
-        change = self._change("change", found, live, wanted, tuple(dict.fromkeys((*losers, *held))))
-        kept = live if losers else None
         return found._replace(action="change", change=change, live=kept, force=force, checked=True)
 
     async def _absent(self, found: Comparison, resource: Resource) -> Comparison:
