@@ -6,6 +6,7 @@ and its connection pool are used. Its own retries are off: Temporal does the ret
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import aiohttp
 import structlog
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
     ConfigException,
     load_incluster_config,
     load_kube_config,
@@ -222,11 +224,11 @@ class Transport:
 
 
 async def _load(configuration: Configuration, kubeconfig: Path | None, context: str | None) -> None:
-    if kubeconfig is not None and not kubeconfig.is_file():
-        # Asked first: the library prints its own complaint on standard output.
-        raise PermanentError("ClusterRefused", f"there is no kubeconfig {kubeconfig}")
+    in_pod = kubeconfig is None and _SERVICE_ACCOUNT_TOKEN.is_file()
+    if not in_pod:
+        _require(kubeconfig)
     try:
-        if kubeconfig is None and _SERVICE_ACCOUNT_TOKEN.is_file():
+        if in_pod:
             load_incluster_config(client_configuration=configuration)
             return
         await load_kube_config(
@@ -241,6 +243,17 @@ async def _load(configuration: Configuration, kubeconfig: Path | None, context: 
         raise PermanentError(
             "ClusterRefused", f"the kubeconfig {where} cannot be used: {error}"
         ) from error
+
+
+def _require(kubeconfig: Path | None) -> None:
+    """Ask for the file first: the library prints its own complaint on standard output."""
+    usual = KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep)
+    files = [Path(each).expanduser() for each in usual] if kubeconfig is None else [kubeconfig]
+    if not any(file.is_file() for file in files):
+        raise PermanentError(
+            "ClusterRefused",
+            f"there is no kubeconfig {files[0]}: name one by --kubeconfig or PILOTHOUSE_KUBECONFIG",
+        )
 
 
 def _failure(answer: Answer) -> Refusal | Unavailable:
