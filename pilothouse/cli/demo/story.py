@@ -132,8 +132,11 @@ class Story:
         findings = [
             f for stage in result.stages if stage.validation for f in stage.validation.findings
         ]
-        for finding in findings:
+        told = [finding for finding in findings if finding.severity != "info"]
+        for finding in told:
             self._tell_finding(finding)
+        if notes := len(findings) - len(told):
+            self._say.line(f"and {notes} notes")
         deployed = any(stage.deployment for stage in result.stages)
         self._say.line(f"{result.outcome}; nothing was deployed")
         return result.outcome == "blocked" and not deployed
