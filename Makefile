@@ -60,6 +60,8 @@ $(STAMP): requirements-dev.lock requirements.bootstrap pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
 	  --requirement requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# Where Python may not write bytecode, every command would compile all of it again.
+	@$(BIN)/python -m compileall -q activities pilothouse workflows worker.py
 	@touch $@
 
 clean:

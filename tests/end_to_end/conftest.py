@@ -36,6 +36,7 @@ PROJECTS = (
     "wrong",
     "fixed",
     "failing",
+    "hurried",
     "drifting",
 )
 WORKERS = ("worker", "worker-cluster")

@@ -86,6 +86,27 @@ async def test_s14_s21_a_fix_does_not_wait_behind_a_broken_release(stack: Any) -
     assert (await image(project)).endswith(":v1.2.2")
 
 
+async def test_s11_a_rollback_ends_and_the_newer_commit_follows_it(stack: Any) -> None:
+    project = await stack.project("hurried")
+    good = await project.good()
+    assert (await deployed(project, good)).outcome == "deployed"
+    bad = await project.bad()
+    async with asyncio.timeout(120):
+        while await asyncio.to_thread(project.author.head) == bad:
+            await asyncio.sleep(0.05)
+    # The revert is on main, and what it restores is being deployed now.
+    newer = await project.push(
+        "Serve model v1.2.2", (VALUES, "model_version: v1.2.1", "model_version: v1.2.2")
+    )
+    assert (await deployed(project, newer)).outcome == "deployed"
+    assert (await deployed(project, bad)).outcome == "rolled_back"
+    assert (await image(project)).endswith(":v1.2.2")
+    state = await project.see.environment("staging")
+    assert state.last_good is not None and state.last_good.revision == newer
+    assert [each.outcome for each in state.releases] == ["good", "bad", "good", "good"]
+    assert state.hold is None
+
+
 async def test_s12_s17_a_known_bad_plan_is_refused_and_a_second_failure_freezes(
     stack: Any,
 ) -> None:
