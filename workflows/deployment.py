@@ -24,15 +24,15 @@ with workflow.unsafe.imports_passed_through():
     )
     from pilothouse.models.runs import DeploymentRequest, DeploymentResult, SupersedeClaim
 
-from workflows import rollout
-from workflows.approval import ApprovalDesk, as_decision, describe_unknown
-from workflows.ending import Ended
+from workflows.deploying import rollout
+from workflows.deploying.approval import ApprovalDesk, as_decision, describe_unknown
+from workflows.deploying.ending import Ended
+from workflows.deploying.order import Successors, stop_if_not_promoted, stop_if_overtaken
+from workflows.deploying.preparation import Prepared, prepare
+from workflows.deploying.progress import Progress
+from workflows.deploying.question import ask, most_deletes
+from workflows.deploying.recovery import record_good, recover
 from workflows.lock import EnvironmentLock
-from workflows.order import Successors, stop_if_not_promoted, stop_if_overtaken
-from workflows.preparation import Prepared, prepare
-from workflows.progress import Progress
-from workflows.question import ask, most_deletes
-from workflows.recovery import record_good, recover
 from workflows.visibility import publish, reason
 
 SIGNALS = (names.SIGNAL_APPROVE, names.SIGNAL_REJECT, names.SIGNAL_SUPERSEDE)

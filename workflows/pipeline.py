@@ -33,8 +33,8 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.steps import HeadRequest, PipelineLoad, SnapshotRequest
 
 from workflows import options, promotion, stages
-from workflows.approval import describe_unknown
 from workflows.commits import publish_commit
+from workflows.deploying.approval import describe_unknown
 from workflows.visibility import publish, reason
 
 STAGES: dict[Role, Callable[[stages.Run, str], Awaitable[list[StageReport]]]] = {

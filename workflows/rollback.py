@@ -33,8 +33,8 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows import options
 from workflows.commits import publish_commit
+from workflows.deploying.recovery import failed_again
 from workflows.lock import EnvironmentLock
-from workflows.recovery import failed_again
 from workflows.visibility import error_type, publish, reason, started_by_us
 
 

@@ -7,13 +7,13 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from temporalio import activity, workflow
 
-import workflows
 from workflows import options
 from workflows.options import Profile
 
@@ -122,10 +122,7 @@ def calls_of(attribute: str) -> set[str]:
 
 
 def _module(path: Path) -> ModuleType:
-    module = getattr(workflows, path.stem)
-    if not isinstance(module, ModuleType):
-        raise TypeError(f"workflows.{path.stem} is no module")
-    return module
+    return import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 ERRORS = ("PermanentError", "TemporaryError", "ApplicationError")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pilothouse.models.environment import DecideClaim, DecisionClaim
 from pilothouse.models.pipeline import Approval
-from workflows.approval import (
+from workflows.deploying.approval import (
     MAX_EARLY,
     MAX_NOTICES,
     ApprovalDesk,

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.steps import LedgerRequest, OrderRequest
 
 from workflows import options
-from workflows.ending import Ended
+from workflows.deploying.ending import Ended
 
 Answer = TypeVar("Answer")
 

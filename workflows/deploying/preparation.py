@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.steps import PlanRequest, RenderRequest, SnapshotRequest
 
 from workflows import options
-from workflows.ending import Ended
-from workflows.order import stop_if_not_promoted
+from workflows.deploying.ending import Ended
+from workflows.deploying.order import stop_if_not_promoted
 from workflows.visibility import started_by_us
 
 Update = Callable[..., None]

@@ -14,8 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.steps import ApplyRequest, HealthRequest, ObserveRequest
 
 from workflows import options
-from workflows.preparation import Prepared
-from workflows.progress import Progress
+from workflows.deploying.preparation import Prepared
+from workflows.deploying.progress import Progress
 from workflows.visibility import reason
 
 

@@ -9,10 +9,10 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.models.pipeline import Environment, duration
     from pilothouse.models.runs import DeploymentRequest
 
-from workflows.approval import ApprovalDesk
-from workflows.ending import Ended
-from workflows.preparation import Prepared
-from workflows.progress import Progress
+from workflows.deploying.approval import ApprovalDesk
+from workflows.deploying.ending import Ended
+from workflows.deploying.preparation import Prepared
+from workflows.deploying.progress import Progress
 
 POLICY = "the environment asks for an approval of every change"
 

@@ -14,10 +14,10 @@ with workflow.unsafe.imports_passed_through():
         RollbackResult,
     )
 
-from workflows.ending import Ended
+from workflows.deploying.ending import Ended
+from workflows.deploying.preparation import Prepared
+from workflows.deploying.progress import Progress
 from workflows.lock import EnvironmentLock
-from workflows.preparation import Prepared
-from workflows.progress import Progress
 
 
 async def record_good(

@@ -1,0 +1,1 @@
+"""The steps of a deployment: prepare, ask, lock in order, roll out, recover."""
