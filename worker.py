@@ -17,7 +17,7 @@ from datetime import timedelta
 import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.errors import ErrorTranslation
 from activities.liveness import Liveness
@@ -29,8 +29,6 @@ from pilothouse.clients.temporal.connection import connect
 from pilothouse.models import names
 from pilothouse.models.base import explain
 from pilothouse.models.errors import PermanentError, TemporaryError
-from workflows import WORKFLOWS
-from workflows.border import SignalBorder
 
 GRACE = timedelta(seconds=10)
 """How long running activities may go on after a stop was asked for."""
@@ -67,19 +65,30 @@ async def _worker(
         stopped.set()
 
     activities = await activities_of(queue, settings, client, stack)
+    workflows, borders = _workflows_of(queue)
     return Worker(
         client,
         task_queue=queue,
-        workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
+        workflows=workflows,
         activities=activities,
         activity_executor=stack.enter_context(ThreadPoolExecutor(SLOTS, queue)),
         max_concurrent_activities=SLOTS,
-        interceptors=[ErrorTranslation(), Logs(), Liveness(), SignalBorder()],
+        interceptors=[ErrorTranslation(), Logs(), Liveness(), *borders],
         graceful_shutdown_timeout=GRACE,
         on_fatal_error=dead,
         # A killed worker's cached runs are taken over after this; Temporal's own default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
     )
+
+
+def _workflows_of(queue: str) -> tuple[list[type], list[Interceptor]]:
+    """The workflows of a queue, and what stands before them; loaded only where they are served."""
+    if queue != names.WORKFLOW_QUEUE:
+        return [], []
+    from workflows import WORKFLOWS
+    from workflows.border import SignalBorder
+
+    return WORKFLOWS, [SignalBorder()]
 
 
 def main() -> None:

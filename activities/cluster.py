@@ -1,10 +1,11 @@
 """The cluster: plan, apply, wait for health, observe. Holds the kubeconfig; the only writer."""
 
+from typing import TYPE_CHECKING
+
 import structlog
 from pydantic import ValidationError
 from temporalio import activity
 
-from pilothouse.clients.cluster import ClusterClient
 from pilothouse.clients.store import ContentStore
 from pilothouse.gitops.ignores import implied_ignores
 from pilothouse.gitops.inventory import vanishing
@@ -22,13 +23,17 @@ from pilothouse.models.steps import (
     PlanRequest,
 )
 
+if TYPE_CHECKING:
+    # Workflows import this module for the names of its methods: they need no client for that.
+    from pilothouse.clients.cluster import ClusterClient
+
 log = structlog.get_logger()
 
 
 class ClusterActivities:
     """What workflows may do to one cluster."""
 
-    def __init__(self, *, cluster: ClusterClient, store: ContentStore) -> None:
+    def __init__(self, *, cluster: "ClusterClient", store: ContentStore) -> None:
         self._cluster = cluster
         self._store = store
 

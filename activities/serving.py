@@ -1,74 +1,94 @@
-"""Which activities each task queue serves, over clients with that queue's credentials only."""
+"""Which activities each task queue serves, over clients with that queue's credentials only.
+
+What a queue needs is imported for that queue: a worker of its own for the cluster does without the
+weight of rendering, and the others do without the cluster's client.
+"""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from temporalio.client import Client
 
-from activities.cluster import ClusterActivities
-from activities.git import GitActivities
-from activities.ledgers import LedgerActivities
-from activities.schedules import ScheduleActivities
-from activities.workspace import WorkspaceActivities
-from pilothouse.clients.cluster import ClusterClient
-from pilothouse.clients.git import GitMirrors
-from pilothouse.clients.helm import HelmProgram
-from pilothouse.clients.kustomize import build_kustomization
-from pilothouse.clients.registry import RegistryClient
-from pilothouse.clients.registry_access import read_credentials
-from pilothouse.clients.schemas import built_in_schemas
 from pilothouse.clients.settings import Settings
 from pilothouse.clients.store import ContentStore
-from pilothouse.gitops.validation.schemas import SchemaCheck
 from pilothouse.models import names
+
+Activities = list[Callable[..., object]]
 
 
 async def activities_of(
     queue: str, settings: Settings, client: Client, stack: AsyncExitStack
-) -> list[Callable[..., object]]:
+) -> Activities:
     """The activities of one queue, over clients that hold that queue's credentials and no other."""
-    store = ContentStore(settings.store_dir)
     match queue:
         case names.GIT_QUEUE:
-            mirrors = GitMirrors(settings.mirrors_dir, credentials=settings.git_credentials)
-            git = GitActivities(mirrors=mirrors, store=store)
-            return [
-                git.read_head,
-                git.take_snapshot,
-                git.compare_revisions,
-                git.propose_commit,
-                git.publish_commit,
-            ]
+            return _git(settings)
         case names.CLUSTER_QUEUE:
-            cluster = await ClusterClient.connect(settings.kubeconfig, settings.context)
-            await stack.enter_async_context(cluster)
-            ours = ClusterActivities(cluster=cluster, store=store)
-            return [
-                ours.plan_deployment,
-                ours.apply_plan,
-                ours.await_health,
-                ours.observe_environment,
-            ]
+            return await _cluster(settings, stack)
         case names.WORKSPACE_QUEUE:
-            files = WorkspaceActivities(
-                store=store,
-                schemas=SchemaCheck(built_in_schemas()),
-                kustomize=build_kustomization,
-                scratch=settings.scratch_dir,
-                helm=HelmProgram(settings.helm),
-                images=RegistryClient(
-                    read_credentials(settings.registry_credentials),
-                    insecure=settings.insecure_registries,
-                ),
-            )
-            schedules = ScheduleActivities(client=client)
-            ledgers = LedgerActivities(client=client)
-            return [
-                files.load_pipeline,
-                files.render_and_validate,
-                files.run_tests,
-                schedules.ensure_monitor_schedule,
-                ledgers.read_release,
-            ]
+            return _workspace(settings, client)
         case _:
             return []
+
+
+def _git(settings: Settings) -> Activities:
+    from activities.git import GitActivities
+    from pilothouse.clients.git import GitMirrors
+
+    mirrors = GitMirrors(settings.mirrors_dir, credentials=settings.git_credentials)
+    git = GitActivities(mirrors=mirrors, store=ContentStore(settings.store_dir))
+    return [
+        git.read_head,
+        git.take_snapshot,
+        git.compare_revisions,
+        git.propose_commit,
+        git.publish_commit,
+    ]
+
+
+async def _cluster(settings: Settings, stack: AsyncExitStack) -> Activities:
+    from activities.cluster import ClusterActivities
+    from pilothouse.clients.cluster import ClusterClient
+
+    cluster = await ClusterClient.connect(settings.kubeconfig, settings.context)
+    await stack.enter_async_context(cluster)
+    ours = ClusterActivities(cluster=cluster, store=ContentStore(settings.store_dir))
+    return [
+        ours.plan_deployment,
+        ours.apply_plan,
+        ours.await_health,
+        ours.observe_environment,
+    ]
+
+
+def _workspace(settings: Settings, client: Client) -> Activities:
+    from activities.ledgers import LedgerActivities
+    from activities.schedules import ScheduleActivities
+    from activities.workspace import WorkspaceActivities
+    from pilothouse.clients.helm import HelmProgram
+    from pilothouse.clients.kustomize import build_kustomization
+    from pilothouse.clients.registry import RegistryClient
+    from pilothouse.clients.registry_access import read_credentials
+    from pilothouse.clients.schemas import built_in_schemas
+    from pilothouse.gitops.validation.schemas import SchemaCheck
+
+    files = WorkspaceActivities(
+        store=ContentStore(settings.store_dir),
+        schemas=SchemaCheck(built_in_schemas()),
+        kustomize=build_kustomization,
+        scratch=settings.scratch_dir,
+        helm=HelmProgram(settings.helm),
+        images=RegistryClient(
+            read_credentials(settings.registry_credentials),
+            insecure=settings.insecure_registries,
+        ),
+    )
+    schedules = ScheduleActivities(client=client)
+    ledgers = LedgerActivities(client=client)
+    return [
+        files.load_pipeline,
+        files.render_and_validate,
+        files.run_tests,
+        schedules.ensure_monitor_schedule,
+        ledgers.read_release,
+    ]
