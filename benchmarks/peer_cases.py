@@ -7,33 +7,23 @@ cases can be judged in one run of a program.
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import JsonValue
 
+from benchmarks.peer_workloads import (
+    KINDS,
+    Object,
+    container,
+    merged,
+    sound_pod,
+    workload,
+)
 from pilothouse.gitops.validation.security.flag_table import FLAGS
 
-Object = dict[str, JsonValue]
-
 _HERE = Path(__file__).parent
-KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Deployment": ("apps/v1", ("spec", "template")),
-    "StatefulSet": ("apps/v1", ("spec", "template")),
-    "DaemonSet": ("apps/v1", ("spec", "template")),
-    "ReplicaSet": ("apps/v1", ("spec", "template")),
-    "ReplicationController": ("v1", ("spec", "template")),
-    "Job": ("batch/v1", ("spec", "template")),
-    "CronJob": ("batch/v1", ("spec", "jobTemplate", "spec", "template")),
-    "Pod": ("v1", ()),
-    "PodTemplate": ("v1", ("template",)),
-}
-"""Kind -> API version, and where its pod template is."""
-_SELECTING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
-_SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"})
-_JOBS = frozenset({"Job", "CronJob"})
 _RBAC = "rbac.authorization.k8s.io"
 CLUSTER_SCOPED = frozenset({"ClusterRole", "ClusterRoleBinding", "Namespace"})
 
@@ -49,8 +39,8 @@ class PeerCase:
 
 def generated() -> list[PeerCase]:
     """Every case that is made here, in namespaces of their own."""
-    changes = yaml.safe_load((_HERE / "peer_changes.yaml").read_text())
-    sets = yaml.safe_load((_HERE / "peer_sets.yaml").read_text())
+    changes = yaml.safe_load((_HERE / "peer_changes.yaml").read_text(encoding="utf-8"))
+    sets = yaml.safe_load((_HERE / "peer_sets.yaml").read_text(encoding="utf-8"))
     cases = itertools.chain(
         _container_cases(changes["container"]),
         _pod_cases(changes["pod"]),
@@ -97,81 +87,7 @@ def _placed(body: Object, place: str) -> Object:
     return body
 
 
-def merged(target: Object, change: Mapping[str, JsonValue]) -> Object:
-    """A copy of an object with a JSON merge patch applied."""
-    result = deepcopy(target)
-    for key, value in change.items():
-        current = result.get(key)
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            result[key] = merged(current if isinstance(current, dict) else {}, value)
-        else:
-            result[key] = deepcopy(value)
-    return result
-
-
-# -- workloads -------------------------------------------------------------------------------------
-
-
-def _container(name: str = "main") -> Object:
-    amounts = {"cpu": "200m", "memory": "256Mi", "ephemeral-storage": "1Gi"}
-    return {
-        "name": name,
-        "image": "example.com/app:1",
-        "imagePullPolicy": "Always",
-        "ports": [{"containerPort": 8080, "name": "http"}],
-        "livenessProbe": {"httpGet": {"path": "/live", "port": 8080}},
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}},
-        "resources": {"requests": {**amounts}, "limits": {**amounts}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": 20000,
-            "runAsGroup": 20000,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-
-
-def _pod(kind: str) -> Object:
-    apart: JsonValue = {
-        "weight": 1,
-        "podAffinityTerm": {
-            "topologyKey": "kubernetes.io/hostname",
-            "labelSelector": {"matchLabels": {"app": "x"}},
-        },
-    }
-    spec: Object = {
-        "automountServiceAccountToken": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
-        },
-        "containers": [_container()],
-    }
-    return spec | ({"restartPolicy": "Never"} if kind in _JOBS else {})
-
-
-def workload(kind: str, name: str, pod: Object | None = None, *, namespace: str = "") -> Object:
-    """A sound workload whose pods have the label `app: x`, with another pod spec if one is given."""
-    version, steps = KINDS[kind]
-    template: Object = {"metadata": {"labels": {"app": "x"}}, "spec": pod or _pod(kind)}
-    own: Object = {"name": name} | ({"namespace": namespace} if namespace else {})
-    body: Object = {"apiVersion": version, "kind": kind, "metadata": own}
-    if not steps:
-        return body | {"metadata": own | {"labels": {"app": "x"}}, "spec": template["spec"]}
-    inner: Object = {steps[-1]: template}
-    for step in reversed(steps[:-1]):
-        inner = {step: inner}
-    if kind in _SELECTING:
-        inner = merged(inner, {"spec": {"selector": {"matchLabels": {"app": "x"}}}})
-    if kind in _SCALED:
-        inner = merged(inner, {"spec": {"replicas": 2}})
-    if kind == "CronJob":
-        inner = merged(inner, {"spec": {"schedule": "0 * * * *", "startingDeadlineSeconds": 60}})
-    return body | inner
+# -- workloads ------------------------------------------------------------------------------------
 
 
 def _filled(body: Object) -> Object:
@@ -184,15 +100,17 @@ def _filled(body: Object) -> Object:
 
 def _container_cases(changes: Mapping[str, Object]) -> Iterator[PeerCase]:
     for name, change in changes.items():
-        changed = merged(_container(), change)
+        changed = merged(container(), change)
         for kind in KINDS:
-            pod = merged(_pod(kind), {"containers": [changed]})
+            pod = merged(sound_pod(kind), {"containers": [changed]})
             yield PeerCase(f"{kind.lower()}-{name}", (workload(kind, "x", pod),))
-        first = merged(merged(_container("first"), {"livenessProbe": None}), change)
+        first = merged(merged(container("first"), {"livenessProbe": None}), change)
         for kind in ("Deployment", "CronJob"):
-            pod = merged(_pod(kind), {"initContainers": [first]})
+            pod = merged(sound_pod(kind), {"initContainers": [first]})
             yield PeerCase(f"init-{kind.lower()}-{name}", (workload(kind, "x", pod),))
-        pod = merged(_pod("Pod"), {"containers": [_container(), merged(_container("b"), change)]})
+        pod = merged(
+            sound_pod("Pod"), {"containers": [container(), merged(container("b"), change)]}
+        )
         yield PeerCase(f"second-{name}", (workload("Pod", "x", pod),))
 
 
@@ -200,15 +118,15 @@ def _pod_cases(changes: Mapping[str, Object]) -> Iterator[PeerCase]:
     bare: Object = {"runAsNonRoot": None, "runAsUser": None, "runAsGroup": None}
     for kind in KINDS:
         for name, change in changes.items():
-            pod = merged(_pod(kind), change)
+            pod = merged(sound_pod(kind), change)
             yield PeerCase(f"pod-{kind.lower()}-{name}", (workload(kind, "x", pod),))
         for field, value in (
             ("runAsNonRoot", True), ("runAsNonRoot", False), ("runAsUser", 0),
             ("runAsUser", 1000), ("runAsUser", 20000), ("runAsGroup", 20000),
         ):  # fmt: skip
             inherited: Object = {"securityContext": {field: value, "runAsGroup": 20000}}
-            pod = merged(_pod(kind), inherited)
-            pod["containers"] = [merged(_container(), {"securityContext": bare})]
+            pod = merged(sound_pod(kind), inherited)
+            pod["containers"] = [merged(container(), {"securityContext": bare})]
             name = f"inherit-{kind.lower()}-{field.lower()}-{str(value).lower()}"
             yield PeerCase(name, (workload(kind, "x", pod),))
 
@@ -276,27 +194,41 @@ def _bound(kind: str, subject: str, rules: list[JsonValue]) -> Iterator[Object]:
 
 
 def _flag_cases() -> Iterator[PeerCase]:
-    values = ("", "true", "false", "0", "5", "30", "100", "127.0.0.1", "/etc/file", "RBAC",
-              "Node,RBAC", "AlwaysAllow", "RBAC,AlwaysAllow", "NodeRestriction,AlwaysPullImages",
-              "EventRateLimit", "AlwaysAdmit", "ServiceAccount", "NamespaceLifecycle")  # fmt: skip
+    values = (
+        "true", "false", "0", "5", "30", "100", "127.0.0.1", "/etc/a.pem", "/etc/a.json",
+        "RBAC", "Node,RBAC", "AlwaysAllow", "RBAC,AlwaysAllow", "NodeRestriction,AlwaysPullImages",
+        "EventRateLimit", "AlwaysAdmit", "ServiceAccount", "NamespaceLifecycle",
+    )  # fmt: skip
     for program, rows in FLAGS.items():
         flags = sorted({flag for row in rows for flag in row.flags.split()})
-        numbers = {row.flags for row in rows if row.wanted.startswith(">")}
+        numbers = {flag for flag in flags if flag.startswith("audit-log-max")}
+        numbers.add("terminated-pod-gc-threshold")
         words = [
-            f"--{flag}={value}".rstrip("=")
+            f"--{flag}={value}"
             for flag, value in itertools.product(flags, values)
-            if value.isdecimal() or flag not in numbers  # checkov dies of anything else.
+            if _is_bearable(flag, value, numbers)
         ]
-        lines = [[], *([word] for word in words), [f"--{flag}=500" for flag in flags]]
+        every = [f"--{flag}={500 if flag in numbers else '/etc/a.pem'}" for flag in flags]
+        lines = [[], *([word] for word in words), every]
         for index, line in enumerate(lines):
             yield PeerCase(f"flag-{program}-{index}", (_program(program, line, []),))
             if line and line[0].endswith("=true"):
                 yield PeerCase(f"flag-{program}-{index}-a", (_program(program, [], line),))
 
 
+def _is_bearable(flag: str, value: str, numbers: set[str]) -> bool:
+    """Whether checkov lives through it: it dies of numbers and file names that are none.
+
+    It also dies of flags without a value.
+    """
+    if flag in numbers:
+        return value.isdecimal()
+    return value.endswith((".pem", ".json")) or not flag.endswith("file")
+
+
 def _program(program: str, words: list[str], arguments: list[str]) -> Object:
     change: Object = {"image": f"example.com/{program}:1", "command": [program, *words]}
     if arguments:
         change["args"] = list[JsonValue](arguments)
-    pod = merged(_pod("Pod"), {"containers": [merged(_container(program), change)]})
+    pod = merged(sound_pod("Pod"), {"containers": [merged(container(program), change)]})
     return workload("Pod", program, pod)

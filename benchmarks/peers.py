@@ -1,12 +1,13 @@
 """Our rules beside other programs' checks: object by object, who finds something and who does not.
 
-    python -m benchmarks.peers kube-score|checkov [--program PATH] [--show N] [--cases FOLDER] [FOLDER ...]
+    python -m benchmarks.peers kube-score|checkov [--program PATH] [FOLDER ...] [--cases FOLDER]
 
-Judges manifests that are made here (benchmarks/peer_cases.py), and those in each FOLDER: the files
-of one folder are taken as one set of objects, those in the folder of --cases each as its own. A rule answers for a check that it names among its
-counterparts. Only objects that the program judges by a check are compared; what we say about others
-is counted apart. Prints a line of JSON for each check with N examples of each disagreement, then
-one for the sum, and the checks of the program that no rule answers for.
+Judges manifests that are made here (benchmarks/peer_cases.py), and those in each FOLDER: all files
+below it are taken as one set of objects, but those below the folder of --cases each as its own. A
+rule answers for a check that it names among its counterparts. Only objects that the program judges
+by a check are compared; what we say about others is counted apart. Prints a line of JSON for each
+check, with some examples of each disagreement, and last one for the sum and for the checks of the
+program that no rule answers for.
 """
 
 import argparse
@@ -18,18 +19,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from pydantic import JsonValue
 
 from benchmarks.peer_cases import (
     CLUSTER_SCOPED,
-    Object,
     PeerCase,
     generated,
     isolated,
     without_namespace,
 )
 from benchmarks.peer_programs import PROGRAMS, Judged
+from benchmarks.peer_workloads import Object
 from pilothouse.clients.schemas import built_in_schemas
 from pilothouse.gitops.manifests.loader import is_manifest_file, load
 from pilothouse.gitops.validation.checks import check
@@ -70,7 +70,8 @@ def compared(
     for unit in units:
         with tempfile.TemporaryDirectory(prefix="pilothouse-peers-") as scratch:
             for name, body in unit.items():
-                Path(scratch, name).write_text(yaml.safe_dump(body, sort_keys=False))
+                # JSON is YAML in which no reader takes `y` or `n` for a boolean.
+                Path(scratch, name).write_text(json.dumps(body, indent=1), encoding="utf-8")
             theirs = judge(Path(scratch))
             ours = _ours(Path(scratch), schemas)
         for check_id in {*theirs, *rules}:

@@ -24,7 +24,7 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "ReplicationController": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
 }
-_WORKLOAD_GROUPS = frozenset({"", "apps", "batch"})
+_WORKLOAD_GROUPS = frozenset({"", "apps", "batch", "extensions"})
 _BUILT_IN_GROUPS = frozenset({"", "apps", "autoscaling", "batch", "policy"})
 _SECRET_SOURCES: Mapping[str, tuple[str, ...]] = {
     "Certificate": ("spec", "secretName"),

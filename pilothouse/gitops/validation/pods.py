@@ -171,7 +171,7 @@ def _repeated(
     name = text(item.get("name"))
     if name and name in seen:
         yield pod.owner.finding(
-            "duplicate-name",
+            "duplicate-port-name" if what == "port" else "duplicate-name",
             "error",
             f'two {what}s of the pod are named "{name}"',
             path=f"{path}/name",

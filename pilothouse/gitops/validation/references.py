@@ -54,7 +54,15 @@ def _check(manifest: LoadedManifest, objects: ObjectSet) -> Iterator[Finding]:
 def _own_selector(manifest: LoadedManifest) -> Iterator[Finding]:
     selector = at(manifest.body, "spec", "selector")
     labels = mapping(at(manifest.body, "spec", "template", "metadata", "labels"))
-    if mapping(selector) and not selects(selector, labels):
+    if manifest.ref.api_version == "apps/v1" and not mapping(selector):
+        yield manifest.finding(
+            "selector-mismatch",
+            "error",
+            "the selector is empty or missing: it has to select the labels of its own pod template",
+            path="/spec/selector",
+            fix="Set matchLabels to labels of spec.template.metadata.labels.",
+        )
+    elif mapping(selector) and not selects(selector, labels):
         wanted = ", ".join(f"{k}: {v}" for k, v in mapping(at(selector, "matchLabels")).items())
         yield manifest.finding(
             "selector-mismatch",
@@ -138,7 +146,7 @@ def _backend_port(
         if wanted is not None and wanted not in known:
             shown = ", ".join(str(value) for value in known if value is not None) or "none"
             yield ingress.finding(
-                "reference-port",
+                "reference-service-port",
                 "error",
                 f"{service.ref} has no port {wanted}; its ports: {shown}",
                 path=f"{path}/service/port/{field}",

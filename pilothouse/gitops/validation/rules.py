@@ -104,9 +104,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "reference-port",
         "error",
-        "A named port does not exist",
+        "A Service names a port that no container has",
         "No request arrives.",
         "Correct the name, or add the port.",
+    ),
+    Rule(
+        "reference-service-port",
+        "error",
+        "An Ingress names a port that its Service does not have",
+        "Its requests end in an error.",
+        "Name a port of the Service.",
+        {"kube-linter": ("dangling-ingress",), "kube-score": ("ingress-targets-service",)},
     ),
     Rule(
         "reference-scale-target",
@@ -172,9 +180,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "duplicate-name",
         "error",
-        "Two containers, ports or volumes of a pod have one name",
+        "Two containers or volumes of a pod have one name",
         "The API server refuses it.",
         "Give each a name of its own.",
+    ),
+    Rule(
+        "duplicate-port-name",
+        "error",
+        "Two ports of a container have one name",
+        "The API server refuses it.",
+        "Give each a name of its own.",
+        {"kube-score": ("container-ports-check",)},
     ),
     Rule(
         "helm-chart-skipped",

@@ -204,8 +204,8 @@ spec:
     [
         ("web", "{number: 80}", []),
         ("web", "{name: http}", []),
-        ("web", "{number: 81}", [("reference-port", "error")]),
-        ("web", "{name: nope}", [("reference-port", "error")]),
+        ("web", "{number: 81}", [("reference-service-port", "error")]),
+        ("web", "{name: nope}", [("reference-service-port", "error")]),
         ("absent", "{number: 80}", [("reference-service", "warning")]),
     ],
 )
@@ -286,7 +286,7 @@ def test_names_inside_a_pod_are_unique() -> None:
     twice = CONTAINER + "      - name: api\n        ports: [{name: a}, {name: a}]\n"
     volumes = "      volumes: [{name: v}, {name: v}]\n"
     findings = check(POD + twice + volumes)
-    assert [f.rule for f in findings] == ["duplicate-name"] * 3
+    assert sorted(f.rule for f in findings) == ["duplicate-name"] * 2 + ["duplicate-port-name"]
     assert {f.path.removeprefix("/spec/template/spec") for f in findings} == {
         "/containers/1/name",
         "/containers/1/ports/1/name",

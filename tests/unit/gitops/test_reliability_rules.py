@@ -176,6 +176,7 @@ def test_exemplary_objects_break_no_rule(objects: dict[str, dict[str, Any]]) -> 
 
 SHOP, STORE, NIGHT, ONCE = "Deployment/shop", "StatefulSet/store", "CronJob/night", "Job/once"
 SPEC = "/spec/template/spec"
+APART = f"{SPEC}/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution"
 MAIN = f"{SPEC}/containers/0"
 LIMITS, REQUESTS = f"{MAIN}/resources/limits", f"{MAIN}/resources/requests"
 BUDGET = "PodDisruptionBudget/shop"
@@ -204,7 +205,14 @@ PLAIN: dict[str, list[Change]] = {
         (SHOP, f"{MAIN}/image", "shop:1"),
         (SHOP, f"{MAIN}/imagePullPolicy", GONE),
     ],
-    "image-pull-policy-implicit": [(SHOP, f"{MAIN}/imagePullPolicy", GONE)],
+    "image-pull-policy-implicit": [
+        (SHOP, f"{MAIN}/image", "shop:latest"),
+        (SHOP, f"{MAIN}/imagePullPolicy", GONE),
+    ],
+    "image-digest-pull-policy-implicit": [(SHOP, f"{MAIN}/imagePullPolicy", GONE)],
+    "image-digest-cached": [(SHOP, f"{MAIN}/imagePullPolicy", "IfNotPresent")],
+    "image-missing": [(SHOP, f"{MAIN}/image", GONE)],
+    "containers-missing": [(SHOP, f"{SPEC}/containers", [])],
     "cpu-request-missing": [(SHOP, f"{REQUESTS}/cpu", GONE)],
     "memory-request-missing": [(SHOP, f"{REQUESTS}/memory", GONE)],
     "cpu-limit-missing": [(SHOP, f"{LIMITS}/cpu", GONE)],
@@ -240,9 +248,21 @@ PLAIN: dict[str, list[Change]] = {
     "dns-policy-host-network": [(SHOP, f"{SPEC}/hostNetwork", True)],
     "dns-options-missing": [(SHOP, f"{SPEC}/dnsConfig", GONE)],
     "env-duplicate": [(SHOP, f"{MAIN}/env/1", {"name": "A", "value": "c"})],
+    "replicas-zero": [(SHOP, "/spec/replicas", 0)],
     "replicas-one": [(SHOP, "/spec/replicas", 1)],
     "replicas-two": [(SHOP, "/spec/replicas", 2)],
     "anti-affinity-missing": [(SHOP, f"{SPEC}/affinity/podAntiAffinity", GONE)],
+    "anti-affinity-missing-unscaled": [
+        (SHOP, f"{SPEC}/affinity/podAntiAffinity", GONE),
+        (SHOP, "/spec/replicas", GONE),
+    ],
+    "anti-affinity-not-by-node": [
+        (SHOP, f"{APART}/0/podAffinityTerm/topologyKey", "topology.kubernetes.io/zone")
+    ],
+    "topology-spread-selector-missing": [
+        (SHOP, f"{SPEC}/topologySpreadConstraints/0/labelSelector", GONE)
+    ],
+    "topology-spread-invalid": [(SHOP, f"{SPEC}/topologySpreadConstraints/0/maxSkew", 0)],
     "topology-spread-missing": [(SHOP, f"{SPEC}/topologySpreadConstraints", [])],
     "topology-spread-selector": [
         (SHOP, f"{SPEC}/topologySpreadConstraints/0/labelSelector", {"matchLabels": {"a": "b"}})
@@ -255,6 +275,14 @@ PLAIN: dict[str, list[Change]] = {
     "pdb-missing-single": [
         (BUDGET, "/spec/selector/matchLabels", {"a": "b"}),
         (SHOP, "/spec/replicas", 1),
+    ],
+    "pdb-missing-unscaled": [
+        (BUDGET, "/spec/selector/matchLabels", {"a": "b"}),
+        (SHOP, "/spec/replicas", GONE),
+    ],
+    "pdb-missing-statefulset-unscaled": [
+        ("PodDisruptionBudget/store", "/spec/selector/matchLabels", {"a": "b"}),
+        (STORE, "/spec/replicas", GONE),
     ],
     "pdb-max-unavailable-zero": [(BUDGET, "/spec/maxUnavailable", "0%")],
     "pdb-min-available-all": [
@@ -283,6 +311,7 @@ PLAIN: dict[str, list[Change]] = {
     "cronjob-concurrency": [(NIGHT, "/spec/concurrencyPolicy", "Allow")],
     "job-restart-policy": [(NIGHT, f"/spec/jobTemplate{SPEC}/restartPolicy", "Always")],
     "job-ttl-missing": [(ONCE, "/spec/ttlSecondsAfterFinished", GONE)],
+    "service-selector-missing": [("Service/shop", "/spec/selector", GONE)],
     "service-port-undeclared": [("Service/shop", "/spec/ports/0/targetPort", 9090)],
     "ingress-path-clash": [
         (
@@ -309,6 +338,7 @@ PLAIN: dict[str, list[Change]] = {
     "annotation-email-missing": [(SHOP, "/metadata/annotations/email", "the team")],
     "label-invalid": [(SHOP, "/metadata/labels/owner", "the team")],
     "name-invalid": [(NIGHT, "/metadata/name", "n" * 53)],
+    "port-number-invalid": [(SHOP, f"{MAIN}/ports/1", {"containerPort": 65536})],
     "port-name-invalid": [(SHOP, f"{MAIN}/ports/1", {"name": "Web_Port", "containerPort": 1})],
     "data-too-large": [("ConfigMap/settings", "/data/a", "x" * 1_500_000)],
     "api-version-deprecated": [
@@ -335,6 +365,7 @@ SCALED: dict[str, list[Change]] = {
     "hpa-max-not-above-min": [(HPA, "/spec/maxReplicas", 3)],
     "hpa-min-above-max": [(HPA, "/spec/maxReplicas", 2)],
     "hpa-min-one": [(HPA, "/spec/minReplicas", 1)],
+    "hpa-min-unset": [(HPA, "/spec/minReplicas", GONE)],
     "hpa-min-below-three": [(HPA, "/spec/minReplicas", 2)],
     "hpa-replicas-set": [(SHOP, "/spec/replicas", 3)],
     "hpa-request-missing": [(SHOP, f"{MAIN}/resources", {})],
@@ -374,19 +405,29 @@ def test_every_rule_is_tested_and_ids_are_unique() -> None:
 
 def test_only_what_never_works_is_an_error() -> None:
     assert {rule.id for rule in reliability.RULES if rule.severity == "error"} == {
+        "containers-missing",
         "data-too-large",
+        "image-missing",
         "hpa-min-above-max",
         "job-restart-policy",
         "label-invalid",
         "name-invalid",
         "port-name-invalid",
+        "port-number-invalid",
         "request-above-limit",
+        "topology-spread-invalid",
         "update-strategy-stuck",
     }
 
 
 def test_one_image_is_told_about_its_pull_policy_once() -> None:
-    rules = ("image-latest-cached", "image-pull-policy", "image-pull-policy-implicit")
+    rules = {
+        "image-latest-cached",
+        "image-pull-policy",
+        "image-pull-policy-implicit",
+        "image-digest-cached",
+        "image-digest-pull-policy-implicit",
+    }
     for image in ("shop", "shop:latest", "shop:1", IMAGE):
         for policy in (GONE, "Always", "IfNotPresent"):
             changes = [(SHOP, f"{MAIN}/image", image), (SHOP, f"{MAIN}/imagePullPolicy", policy)]
@@ -416,3 +457,26 @@ def test_budgets_are_counted_as_the_controller_counts_them(value: object, refuse
     changes = [(BUDGET, "/spec/maxUnavailable", GONE), (BUDGET, "/spec/minAvailable", value)]
     rules = {"pdb-min-available-replicas", "pdb-min-available-all"}
     assert bool([f for f in broken(exemplary(), changes) if f.rule in rules]) is refused
+
+
+def test_pods_that_are_kept_in_different_zones_are_on_different_nodes() -> None:
+    changes = PLAIN["anti-affinity-not-by-node"]
+    assert "anti-affinity-missing" not in {f.rule for f in broken(exemplary(), changes)}
+
+
+@pytest.mark.parametrize("selector", [GONE, {"matchLabels": {"a": "b"}}])
+def test_a_term_that_means_no_pods_of_the_workload_keeps_none_apart(selector: object) -> None:
+    changes = [(SHOP, f"{APART}/0/podAffinityTerm/labelSelector", selector)]
+    assert "anti-affinity-missing" in {f.rule for f in broken(exemplary(), changes)}
+
+
+@pytest.mark.parametrize(("version", "selected"), [("policy/v1", True), ("policy/v1beta1", False)])
+def test_a_budget_with_an_empty_selector_is_for_all_pods(version: str, selected: bool) -> None:
+    changes = [(BUDGET, "/spec/selector", {}), (BUDGET, "/apiVersion", version)]
+    found = {f.rule for f in broken(exemplary(), changes)}
+    assert ("pdb-missing" not in found) is selected
+
+
+def test_a_headless_service_of_other_pods_gives_a_statefulset_no_names() -> None:
+    changes = [("Service/headless", "/spec/selector", {"a": "b"})]
+    assert "statefulset-service-missing" in {f.rule for f in broken(exemplary(), changes)}

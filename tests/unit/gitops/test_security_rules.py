@@ -25,6 +25,7 @@ POD_HARDENED: Body = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 RBAC = "rbac.authorization.k8s.io"
+SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
 
 
 def found(*bodies: Body, namespace: str = "") -> set[str]:
@@ -109,6 +110,9 @@ def role(resources: str, verbs: str, group: str = "", kind: str = "ClusterRole")
     return thing(kind, f"{RBAC}/v1", metadata={"namespace": "shop"}, rules=[rule])
 
 
+ACCOUNT = {"kind": "ServiceAccount", "name": "own", "namespace": "shop"}
+
+
 def binding(
     name: str = "x", subject: Body | None = None, kind: str = "ClusterRoleBinding",
     role_kind: str = "ClusterRole",
@@ -133,6 +137,12 @@ def snippet(text: str) -> Body:
     return ingress({"nginx.ingress.kubernetes.io/server-snippet": text}, tls=[{}])
 
 
+def init(**fields: Any) -> Body:
+    """A pod with a second, an init container with these fields of its security context."""
+    first = {"name": "first", "image": "x:1"} | secured(**fields)
+    return pod(initContainers=[first], context={})
+
+
 CASES: dict[str, tuple[list[Body], list[Body]]] = {
     "container-privileged": ([pod(secured(privileged=True))], [pod(secured(privileged=False))]),
     "privilege-escalation": (
@@ -144,6 +154,10 @@ CASES: dict[str, tuple[list[Body], list[Body]]] = {
         [pod(secured(allowPrivilegeEscalation=None))],
     ),
     "run-as-root": ([pod(context={})], [pod(context={"runAsUser": 1})]),
+    "init-run-as-root": (
+        [init(runAsNonRoot=None, runAsUser=None)], [init(runAsNonRoot=None, runAsUser=1)]
+    ),
+    "init-user-id-low": ([init(runAsUser=9999)], [init(runAsUser=10000)]),
     "user-id-low": ([pod(context={"runAsUser": 9999})], [pod()]),
     "group-id-low": (
         [pod(context=POD_HARDENED | {"runAsGroup": 9999})],
@@ -168,6 +182,10 @@ CASES: dict[str, tuple[list[Body], list[Body]]] = {
     "capability-admin": ([adds("ALL")], [adds("SYS_ADMIN")]),
     "capability-dangerous": ([adds("SYS_PTRACE")], [adds("CHOWN")]),
     "capability-added": ([adds("NET_BIND_SERVICE")], [pod()]),
+    "seccomp-annotation": (
+        [pod(context={}, annotations={SECCOMP: "runtime/default"})],
+        [pod(context={}, annotations={SECCOMP: "unconfined"})],
+    ),
     "seccomp-profile": (
         [pod(secured(seccompProfile={"type": "Unconfined"}))],
         [pod(secured(seccompProfile={"type": "Localhost"}), context={})],
@@ -260,6 +278,9 @@ CASES: dict[str, tuple[list[Body], list[Body]]] = {
         [role("*", "*", "apps", "Role"), binding(kind="RoleBinding", role_kind="Role")],
     ),
     "rbac-cluster-admin-role": ([binding("cluster-admin")], [binding("view")]),
+    "rbac-account-everything": (
+        [binding("cluster-admin", ACCOUNT)], [binding("cluster-admin")]
+    ),
     "rbac-anonymous": (
         [binding(subject={"kind": "Group", "name": "system:unauthenticated"})],
         [binding(subject={"kind": "Group", "name": "system:authenticated"})],
@@ -324,7 +345,13 @@ CASES: dict[str, tuple[list[Body], list[Body]]] = {
         [thing("ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1")],
     ),
     "dashboard-deployed": ([pod({"image": "x/kubernetes-dashboard:1"})], [pod()]),
-    "tiller-deployed": ([pod(labels={"name": "tiller"})], [pod()]),
+    "tiller-reachable": (
+        [pod({"image": "x/tiller:2"})],
+        [pod({"image": "x/tiller:2", "args": ["--listen=localhost:44134"]})],
+    ),
+    "tiller-deployed": (
+        [pod({"args": ["--listen=127.0.0.1:44134"]}, labels={"name": "tiller"})], [pod()]
+    ),
     "tiller-service": (
         [thing("Service", name="tiller-deploy")],
         [thing("Service", name="deploy")],
@@ -347,7 +374,8 @@ POWERS = {
     "delete-events": role("events", "delete"),
     "impersonate": role("users", "impersonate"),
     "escalate": role("clusterroles", "escalate", RBAC),
-    "bind": role("rolebindings", "bind", RBAC),
+    "bind": role("roles", "bind", RBAC),
+    "bind-bindings": role("rolebindings", "bind", RBAC),
     "change-bindings": role("rolebindings", "create", RBAC),
     "webhooks": role(
         "mutatingwebhookconfigurations", "update", "admissionregistration.k8s.io"
@@ -364,10 +392,14 @@ POWERS = {
     "change-configmaps": role("configmaps", "patch"),
     "service-status": role("services/status", "patch"),
 }  # fmt: skip
+ACCOUNT_POWERS = (
+    "secrets", "pod-exec", "impersonate", "bind-bindings", "nodes-proxy", "service-status",
+)  # fmt: skip
 
 
 def test_each_security_rule_has_a_case() -> None:
     powers = {f"rbac-{name}{end}" for name in POWERS for end in ("", "-bound")}
+    powers |= {rule.id for power in security.powers.POWERS for rule in power.rules[2:]}
     flags = {rule.id for rule in security.flags.RULES}
     assert {*CASES, *powers, *flags} == {rule.id for rule in security.RULES}
 
@@ -495,3 +527,40 @@ def test_a_pod_on_windows_is_not_asked_for_what_only_linux_has() -> None:
     bare: Body = {"securityContext": {}}
     assert linux_only <= found(pod(bare, context={}))
     assert not linux_only & found(pod(bare, context={}, os={"name": "windows"}))
+
+
+@pytest.mark.parametrize("power", ACCOUNT_POWERS)
+def test_a_pod_that_is_given_a_power_is_told_apart_from_a_person(power: str) -> None:
+    person, pod_too = f"rbac-{power}-bound", f"rbac-{power}-account"
+    assert found(POWERS[power], binding()) & {person, pod_too} == {person}
+    assert found(POWERS[power], binding(subject=ACCOUNT)) & {person, pod_too} == {pod_too}
+
+
+def test_arguments_of_an_image_s_own_program_are_no_program() -> None:
+    assert found(pod({"args": ["--kubelet-service=kube-system/kubelet"]})) == found(pod())
+
+
+def test_admission_plugins_limit_events() -> None:
+    version = "apiserver.config.k8s.io/v1"
+    limited = thing("AdmissionConfiguration", version, plugins=[{"name": "EventRateLimit"}])
+    assert "admission-event-rate-limit" not in found(limited)
+    assert "admission-event-rate-limit" in found(thing("AdmissionConfiguration", version))
+
+
+def test_a_snippet_with_lua_and_alias_is_told_of_both() -> None:
+    told = found(snippet("alias /etc/; content_by_lua_block {}"))
+    assert {"ingress-snippet-lua", "ingress-snippet-alias"} <= told
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "weak"),
+    [
+        ("TLS_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", False),
+        ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", False),
+        ("TLS_AES_128_GCM_SHA256,TLS_RSA_WITH_RC4_128_SHA", True),
+        ("TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", True),
+    ],
+)
+def test_ciphers_are_strong_if_all_of_them_are(ciphers: str, weak: bool) -> None:
+    told = found(command("kube-apiserver", **{"tls-cipher-suites": ciphers}))
+    assert ("apiserver-tls-cipher-suites" in told) is weak

@@ -42,10 +42,21 @@ ONE_POD = Rule(
 TWO_PODS = Rule(
     "hpa-min-below-three",
     "info",
-    "An autoscaler may scale down to fewer than three pods, or does not say",
+    "An autoscaler may scale down to two pods",
     "While one node is drained, the next crash can be an outage.",
     "Set minReplicas to at least 3 where that matters.",
     {"kube-linter": ("hpa-minimum-three-replicas",)},
+)
+MIN_UNSET = Rule(
+    "hpa-min-unset",
+    "info",
+    "An autoscaler does not say how many pods are left without load",
+    "It is one: each restart, and each drained node, is then an outage.",
+    "Set minReplicas to at least 2.",
+    {
+        "kube-score": ("horizontalpodautoscaler-replicas",),
+        "kube-linter": ("hpa-minimum-three-replicas",),
+    },
 )
 REPLICAS_SET = Rule(
     "hpa-replicas-set",
@@ -62,7 +73,7 @@ NO_REQUEST = Rule(
     "Without a request there is no percentage: it never scales.",
     "Set the request of every container, or use an average value.",
 )
-RULES = (NO_ROOM, MIN_ABOVE_MAX, ONE_POD, TWO_PODS, REPLICAS_SET, NO_REQUEST)
+RULES = (NO_ROOM, MIN_ABOVE_MAX, ONE_POD, TWO_PODS, MIN_UNSET, REPLICAS_SET, NO_REQUEST)
 
 
 def check_autoscaling(objects: ObjectSet) -> Iterator[Finding]:
@@ -93,8 +104,10 @@ def _bounds(scaler: LoadedManifest) -> Iterator[Finding]:
         yield rule.finding(scaler, message, "/spec/maxReplicas")
     if isinstance(fewest, int) and fewest < 2:
         yield ONE_POD.finding(scaler, f"minReplicas is {fewest}", path)
+    elif fewest is None:
+        yield MIN_UNSET.finding(scaler, "minReplicas is not set, so 1", path)
     elif known < 3:
-        yield TWO_PODS.finding(scaler, f"minReplicas is {fewest or 'not set, so 1'}", path)
+        yield TWO_PODS.finding(scaler, f"minReplicas is {fewest}", path)
 
 
 def _unmeasured(scaler: LoadedManifest, pod: PodTemplate) -> Iterator[Finding]:

@@ -47,6 +47,24 @@ MISSING_SINGLE = Rule(
     "Run more than one pod, then add a PodDisruptionBudget.",
     {"polaris": ("missingPodDisruptionBudget",)},
 )
+UNSAID: Final = {
+    "Deployment": Rule(
+        "pdb-missing-unscaled",
+        "info",
+        "A Deployment that does not say how many pods it has has no PodDisruptionBudget",
+        "Whoever scales it up gets pods that are all taken at once.",
+        "Set replicas, then add a PodDisruptionBudget with maxUnavailable: 1.",
+        MISSING["Deployment"].counterparts,
+    ),
+    "StatefulSet": Rule(
+        "pdb-missing-statefulset-unscaled",
+        "info",
+        "A StatefulSet that does not say how many pods it has has no PodDisruptionBudget",
+        "Whoever scales it up gets pods that are all taken at once.",
+        "Set replicas, then add a PodDisruptionBudget with maxUnavailable: 1.",
+        MISSING["StatefulSet"].counterparts,
+    ),
+}
 NONE_UNAVAILABLE = Rule(
     "pdb-max-unavailable-zero",
     "warning",
@@ -98,6 +116,7 @@ UNHEALTHY_KEPT = Rule(
 RULES = (
     *MISSING.values(),
     MISSING_SINGLE,
+    *UNSAID.values(),
     NONE_UNAVAILABLE,
     ALL_AVAILABLE,
     ABOVE_REPLICAS,
@@ -115,14 +134,20 @@ def check_disruption(objects: ObjectSet) -> Iterator[Finding]:
         own = list(budgets.selecting(pod)) if pod.kind in MISSING else []
         for budget in own:
             protected.setdefault(id(budget), []).append(pod)
-        if not own and pod.kind in MISSING:
-            many = replicas_of(pod) > 1 or scalers.of(pod.owner) is not None
-            if many or pod.kind == "Deployment":
-                rule = MISSING[pod.kind] if many else MISSING_SINGLE
-                yield rule.finding(pod.owner, "no PodDisruptionBudget of this set selects its pods")
+        if not own and pod.kind in MISSING and (rule := _missing(pod, scalers)) is not None:
+            yield rule.finding(pod.owner, "no PodDisruptionBudget of this set selects its pods")
     for manifest in objects.manifests:
         if manifest.ref.kind == "PodDisruptionBudget":
             yield from _budget(manifest, protected.get(id(manifest), []), scalers)
+
+
+def _missing(pod: PodTemplate, scalers: Autoscalers) -> Rule | None:
+    """The rule by which a workload wants a budget, if any."""
+    if replicas_of(pod) > 1 or scalers.of(pod.owner) is not None:
+        return MISSING[pod.kind]
+    if at(pod.owner.body, "spec", "replicas") is None:
+        return UNSAID[pod.kind]
+    return MISSING_SINGLE if pod.kind == "Deployment" else None
 
 
 def _budget(

@@ -20,6 +20,17 @@ TAG_MISSING = Rule(
         "checkov": ("CKV_K8S_14",),
     },
 )
+IMAGE_MISSING = Rule(
+    "image-missing",
+    "error",
+    "A container names no image",
+    "The API server refuses the pod.",
+    "Set image.",
+    {
+        "kube-score": ("container-image-tag",),
+        "checkov": ("CKV_K8S_14", "CKV_K8S_15", "CKV_K8S_43"),
+    },
+)
 DIGEST_MISSING = Rule(
     "image-digest-missing",
     "info",
@@ -61,18 +72,47 @@ PULL_POLICY_IMPLICIT = Rule(
     "Set imagePullPolicy.",
     {"polaris": ("pullPolicyNotAlways",)},
 )
-RULES = (TAG_MISSING, DIGEST_MISSING, LATEST_NOT_PULLED, PULL_POLICY, PULL_POLICY_IMPLICIT)
+DIGEST_IMPLICIT = Rule(
+    "image-digest-pull-policy-implicit",
+    "info",
+    "Whether an image named by its digest is always pulled is left open",
+    "A node that has the image starts it without asking whether the pod may pull it.",
+    "Set imagePullPolicy: Always where nodes are shared, and IfNotPresent elsewhere.",
+    {"polaris": ("pullPolicyNotAlways",), "kube-score": ("container-image-pull-policy",)},
+)
+DIGEST_CACHED = Rule(
+    "image-digest-cached",
+    "info",
+    "An image named by its digest is taken from the node's cache",
+    "It is the right content; but nobody asks whether the pod may pull it.",
+    "Set imagePullPolicy: Always where nodes are shared.",
+    {"kube-score": ("container-image-pull-policy",)},
+)
+RULES = (
+    TAG_MISSING,
+    IMAGE_MISSING,
+    DIGEST_MISSING,
+    LATEST_NOT_PULLED,
+    PULL_POLICY,
+    PULL_POLICY_IMPLICIT,
+    DIGEST_IMPLICIT,
+    DIGEST_CACHED,
+)
 
 
 def check_images(objects: ObjectSet) -> Iterator[Finding]:
     """Every container of every pod; ephemeral ones come and go by hand."""
     for pod in objects.pods:
         for container in pod.containers:
-            image = text(container.body.get("image"))
-            if not image or container.kind == "ephemeral":
+            if container.kind == "ephemeral":
+                continue
+            image, path = text(container.body.get("image")), f"{container.path}/image"
+            if not container.body.get("image"):
+                told = f'the container "{container.name}" names no image'
+                yield IMAGE_MISSING.finding(pod.owner, told, path)
+            if not image:
                 continue
             tag, digest = _parts(image)
-            path = f"{container.path}/image"
             if not digest:
                 if tag in {"", "latest"}:
                     what = f'the tag "{tag}"' if tag else "no tag"
@@ -96,7 +136,7 @@ def _pull_rule(container: Container, tag: str, digest: str) -> Rule | None:
     if policy == "Always":
         return None
     if digest:
-        return PULL_POLICY_IMPLICIT if not policy else None
+        return DIGEST_CACHED if policy else DIGEST_IMPLICIT
     if tag not in {"", "latest"}:
         return PULL_POLICY
     return LATEST_NOT_PULLED if policy else PULL_POLICY_IMPLICIT

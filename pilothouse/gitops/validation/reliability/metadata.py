@@ -81,7 +81,15 @@ PORT_INVALID = Rule(
     "A port's name is not one that Kubernetes takes",
     "The API server refuses the object.",
     "Use at most 15 lower-case letters, digits and single -, with a letter among them.",
-    {"kube-linter": ("invalid-target-ports",)},
+    {"kube-linter": ("invalid-target-ports",), "kube-score": ("container-ports-check",)},
+)
+PORT_NUMBER = Rule(
+    "port-number-invalid",
+    "error",
+    "A container's port has no number, or one that does not exist",
+    "The API server refuses the pod.",
+    "Set containerPort to 1 up to 65535.",
+    {"kube-score": ("container-ports-check",)},
 )
 TOO_LARGE = Rule(
     "data-too-large",
@@ -107,6 +115,7 @@ RULES = (
     LABEL_INVALID,
     NAME_INVALID,
     PORT_INVALID,
+    PORT_NUMBER,
     TOO_LARGE,
     DEPRECATED,
 )
@@ -220,6 +229,15 @@ def _bad_ports(pod: PodTemplate) -> Iterator[Violation]:
                 yield Violation(f"{container.path}/ports/{index}/name", message)
 
 
+def _bad_numbers(pod: PodTemplate) -> Iterator[Violation]:
+    for container in pod.containers:
+        for index, port in entries(container.body.get("ports")):
+            number = port.get("containerPort")
+            if number is None or (isinstance(number, int) and not 0 < number < 65536):
+                message = f"containerPort is {'not set' if number is None else number}"
+                yield Violation(f"{container.path}/ports/{index}", message)
+
+
 def _bad_target_ports(service: LoadedManifest, objects: ObjectSet) -> Iterator[Violation]:
     del objects
     for index, port in entries(at(service.body, "spec", "ports")):
@@ -260,6 +278,7 @@ CHECKS = (
         (LABELS_MISSING, _labels_missing),
         (LABEL_INVALID, _bad_pod_labels),
         (PORT_INVALID, _bad_ports),
+        (PORT_NUMBER, _bad_numbers),
     ),
     each_object(
         _WORKLOADS,

@@ -16,6 +16,19 @@ NAKED = Rule(
     "Use a Deployment, StatefulSet or Job.",
     {"kubescape": ("C-0073",)},
 )
+NO_CONTAINER = Rule(
+    "containers-missing",
+    "error",
+    "A pod has no containers",
+    "The API server refuses it.",
+    "Add a container.",
+    {
+        "kube-score": (
+            "container-resources",
+            "container-ephemeral-storage-request-and-limit",
+        ),
+    },
+)
 PRIORITY = Rule(
     "priority-class-missing",
     "info",
@@ -90,6 +103,7 @@ ENV_TWICE = Rule(
 )
 RULES = (
     NAKED,
+    NO_CONTAINER,
     PRIORITY,
     OLD_ACCOUNT_FIELD,
     NODE_AFFINITY,
@@ -107,6 +121,11 @@ _USUAL_GRACE: Final = 30
 def _naked(pod: PodTemplate) -> Iterator[Violation]:
     if pod.kind == "Pod" and not pod.metadata.get("ownerReferences"):
         yield Violation("/kind", "nothing makes this Pod anew when it is gone")
+
+
+def _no_container(pod: PodTemplate) -> Iterator[Violation]:
+    if not any(container.kind == "regular" for container in pod.containers):
+        yield Violation(f"{pod.path}/containers", "the pod has no containers")
 
 
 def _no_priority(pod: PodTemplate) -> Iterator[Violation]:
@@ -174,6 +193,7 @@ def _env_twice(pod: PodTemplate, container: Container) -> Iterator[Violation]:
 
 check_pods = each_pod(
     (NAKED, _naked),
+    (NO_CONTAINER, _no_container),
     (PRIORITY, _no_priority),
     (OLD_ACCOUNT_FIELD, _old_account_field),
     (NODE_AFFINITY, _no_node_affinity),

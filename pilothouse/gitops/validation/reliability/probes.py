@@ -91,25 +91,32 @@ def check_probes(objects: ObjectSet) -> Iterator[Finding]:
             for container in unready:
                 message = f'the container "{container.name}" has no readinessProbe'
                 yield rule.finding(pod.owner, message, container.path)
-        for container in running:
-            yield from _container(pod, container)
+        for container in pod.containers:
+            if container.kind == "regular":
+                yield from _container(pod, container)
+            elif container.body.get("restartPolicy") == "Always":
+                yield from _compared(pod, container)
 
 
 def _container(pod: PodTemplate, container: Container) -> Iterator[Finding]:
     liveness = mapping(container.body.get("livenessProbe"))
-    if not liveness:
-        if pod.kind not in _JOBS:
-            message = f'the container "{container.name}" has no livenessProbe'
-            yield LIVENESS_MISSING.finding(pod.owner, message, container.path)
-    elif _handler(liveness) == _handler(mapping(container.body.get("readinessProbe"))):
-        message = f'both probes of the container "{container.name}" ask for the same'
-        yield IDENTICAL.finding(pod.owner, message, f"{container.path}/livenessProbe")
+    if not liveness and pod.kind not in _JOBS:
+        message = f'the container "{container.name}" has no livenessProbe'
+        yield LIVENESS_MISSING.finding(pod.owner, message, container.path)
+    yield from _compared(pod, container)
     for name, rule in _PORT.items():
         probe = mapping(container.body.get(name))
         if probe:
             path = f"{container.path}/{name}"
             yield from _port(pod, container, probe, rule, path)
             yield from _timing(pod, probe, path)
+
+
+def _compared(pod: PodTemplate, container: Container) -> Iterator[Finding]:
+    liveness = _handler(mapping(container.body.get("livenessProbe")))
+    if liveness and liveness == _handler(mapping(container.body.get("readinessProbe"))):
+        message = f'both probes of the container "{container.name}" ask for the same'
+        yield IDENTICAL.finding(pod.owner, message, f"{container.path}/livenessProbe")
 
 
 def _handler(probe: dict[str, JsonValue]) -> dict[str, JsonValue]:

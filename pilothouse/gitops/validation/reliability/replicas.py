@@ -1,6 +1,6 @@
 """How many pods a workload has, and whether one node can take all of them down."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from pydantic import JsonValue
@@ -22,6 +22,14 @@ ONE_REPLICA = Rule(
         "kube-score": ("deployment-replicas",),
         "kube-linter": ("minimum-three-replicas",),
     },
+)
+NO_REPLICA = Rule(
+    "replicas-zero",
+    "info",
+    "A Deployment has no pods",
+    "Nothing runs, and a Service before it answers nobody.",
+    "Set replicas to at least 2, unless it is switched off on purpose.",
+    {"kube-score": ("deployment-replicas",), "kube-linter": ("minimum-three-replicas",)},
 )
 TWO_REPLICAS = Rule(
     "replicas-two",
@@ -45,6 +53,27 @@ SAME_NODE = Rule(
         ),
     },
 )
+SAME_NODE_LATER = Rule(
+    "anti-affinity-missing-unscaled",
+    "info",
+    "Nothing would keep the pods of a workload on different nodes once it has several",
+    "Whoever scales it up gets pods that one node can take down.",
+    "Add podAntiAffinity, or topologySpreadConstraints, over kubernetes.io/hostname.",
+    {
+        "kube-score": (
+            "deployment-has-host-podantiaffinity",
+            "statefulset-has-host-podantiaffinity",
+        ),
+    },
+)
+NOT_BY_NODE = Rule(
+    "anti-affinity-not-by-node",
+    "info",
+    "The pods of a workload are kept apart by something larger than a node",
+    "With podAntiAffinity over zones there can be no more pods than zones.",
+    "Use kubernetes.io/hostname, and topologySpreadConstraints for zones.",
+    {"kube-linter": ("no-anti-affinity",)},
+)
 SPREAD_MISSING = Rule(
     "topology-spread-missing",
     "info",
@@ -59,6 +88,22 @@ SPREAD_BLIND = Rule(
     "A topology spread constraint does not select the pods that it is on",
     "It counts other pods, so that these are not spread.",
     "Give it a labelSelector that selects the pod's own labels.",
+)
+SPREAD_UNSELECTIVE = Rule(
+    "topology-spread-selector-missing",
+    "warning",
+    "A topology spread constraint selects no pods",
+    "It counts none, so that these are not spread.",
+    "Give it a labelSelector that selects the pod's own labels.",
+    {"kube-score": ("pod-topology-spread-constraints",)},
+)
+SPREAD_INVALID = Rule(
+    "topology-spread-invalid",
+    "error",
+    "A topology spread constraint is not one that Kubernetes takes",
+    "The API server refuses the pod.",
+    "Set maxSkew to 1 or more, topologyKey, and whenUnsatisfiable to DoNotSchedule or "
+    "ScheduleAnyway.",
     {"kube-score": ("pod-topology-spread-constraints",)},
 )
 NODE_PINNED = Rule(
@@ -68,8 +113,25 @@ NODE_PINNED = Rule(
     "They are lost with the node, and the scheduler's rules do not count.",
     "Use nodeSelector or affinity.",
 )
-RULES = (ONE_REPLICA, TWO_REPLICAS, SAME_NODE, SPREAD_MISSING, SPREAD_BLIND, NODE_PINNED)
+RULES = (
+    NO_REPLICA,
+    ONE_REPLICA,
+    TWO_REPLICAS,
+    SAME_NODE,
+    SAME_NODE_LATER,
+    NOT_BY_NODE,
+    SPREAD_MISSING,
+    SPREAD_BLIND,
+    SPREAD_UNSELECTIVE,
+    SPREAD_INVALID,
+    NODE_PINNED,
+)
+_FEW: Final = {0: NO_REPLICA, 1: ONE_REPLICA, 2: TWO_REPLICAS}
 _HOST: Final = "kubernetes.io/hostname"
+_ZONES: Final = frozenset({
+    "topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone",
+})  # fmt: skip
+"""Pods in different zones are on different nodes."""
 _SPREAD_KINDS: Final = frozenset({"Deployment", "StatefulSet"})
 
 
@@ -90,35 +152,72 @@ def check_replicas(objects: ObjectSet) -> Iterator[Finding]:
         if pod.kind not in _SPREAD_KINDS:
             continue
         replicas, scaled = replicas_of(pod), scalers.of(pod.owner) is not None
-        if pod.kind == "Deployment" and not scaled and replicas in {1, 2}:
-            rule = ONE_REPLICA if replicas == 1 else TWO_REPLICAS
-            yield rule.finding(pod.owner, f"replicas is {replicas}", "/spec/replicas")
+        if pod.kind == "Deployment" and not scaled and replicas in _FEW:
+            told = f"replicas is {replicas}"
+            yield _FEW[replicas].finding(pod.owner, told, "/spec/replicas")
         constraints = pod.spec.get("topologySpreadConstraints")
         if pod.kind == "Deployment" and not constraints:
             message = "the pods have no topologySpreadConstraints"
             yield SPREAD_MISSING.finding(pod.owner, message, pod.path)
-        if replicas > 1 and not _kept_apart(pod):
-            message = f"nothing keeps the {replicas} pods on different nodes"
-            yield SAME_NODE.finding(pod.owner, message, pod.path)
+        yield from _together(pod, several=replicas > 1 or scaled)
 
 
-def _kept_apart(pod: PodTemplate) -> bool:
+def _together(pod: PodTemplate, *, several: bool) -> Iterator[Finding]:
+    keys = _apart_by(pod)
+    if _HOST in keys:
+        return
+    if several and _ZONES.isdisjoint(keys):
+        message = "nothing keeps the pods on different nodes"
+        yield SAME_NODE.finding(pod.owner, message, pod.path)
+    elif several:
+        message = "the pods are kept in different zones, and not only on different nodes"
+        yield NOT_BY_NODE.finding(pod.owner, message, f"{pod.path}/affinity")
+    elif at(pod.owner.body, "spec", "replicas") is None and _ZONES.isdisjoint(keys):
+        message = "replicas is not set, and nothing keeps pods on different nodes"
+        yield SAME_NODE_LATER.finding(pod.owner, message, pod.path)
+
+
+def _apart_by(pod: PodTemplate) -> set[JsonValue]:
+    """The topology keys by which its pods keep away from each other."""
     affinity = mapping(at(pod.spec, "affinity", "podAntiAffinity"))
     terms = [t for _, t in entries(affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))]
     terms += [
         mapping(weighted.get("podAffinityTerm"))
         for _, weighted in entries(affinity.get("preferredDuringSchedulingIgnoredDuringExecution"))
     ]
-    return any(
-        term.get("topologyKey") == _HOST and selects(term.get("labelSelector"), pod.labels)
+    return {
+        term.get("topologyKey")
         for term in terms
-    )
+        # Without a selector a term means no pods.
+        if term.get("labelSelector") is not None and selects(term["labelSelector"], pod.labels)
+    }
 
 
 def _blind(pod: PodTemplate) -> Iterator[Finding]:
     for index, constraint in entries(pod.spec.get("topologySpreadConstraints")):
         selector: JsonValue | None = constraint.get("labelSelector")
-        if selector is None or not selects(selector, pod.labels):
+        path = f"{pod.path}/topologySpreadConstraints/{index}"
+        if selector is None:
+            message = "the constraint has no labelSelector, so it counts no pods"
+            yield SPREAD_UNSELECTIVE.finding(pod.owner, message, path)
+        elif not selects(selector, pod.labels):
             message = "the constraint does not select the pods that it is on"
-            path = f"{pod.path}/topologySpreadConstraints/{index}"
             yield SPREAD_BLIND.finding(pod.owner, message, path)
+        for field, fits in _SPREAD_FIELDS.items():
+            if not fits(constraint.get(field)):
+                shown = constraint.get(field, "not set")
+                message = f"{field} cannot be {shown}"
+                yield SPREAD_INVALID.finding(pod.owner, message, f"{path}/{field}")
+
+
+def _is_positive(value: JsonValue | None) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+_SPREAD_FIELDS: Final[Mapping[str, Callable[[JsonValue | None], bool]]] = {
+    "maxSkew": _is_positive,
+    "minDomains": lambda value: value is None or _is_positive(value),
+    "topologyKey": bool,
+    "whenUnsatisfiable": lambda value: value in ("DoNotSchedule", "ScheduleAnyway"),
+}
+"""Field -> whether the API server takes its value."""

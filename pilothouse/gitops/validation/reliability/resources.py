@@ -136,7 +136,7 @@ RULES = (
     REQUEST_ABOVE_LIMIT,
     OUT_OF_RANGE,
 )
-_RANGES: Final = {
+_RANGES: Final[dict[str, tuple[Decimal, Decimal]]] = {
     "cpu": (Decimal("0.1"), Decimal(2)),
     "memory": (Decimal(100 * 1024**2), Decimal(6 * 10**9)),
 }
@@ -196,7 +196,7 @@ def _compared(
         message = f'the container "{container.name}" {both}'
         if request is not None and limit is not None and request > limit:
             yield REQUEST_ABOVE_LIMIT.finding(pod.owner, message, path)
-        elif request != limit and resource in NOT_EQUAL:
+        elif request != limit and _is_comparable(resource, request, limit):
             yield NOT_EQUAL[resource].finding(pod.owner, message, path)
         lowest, highest = _RANGES.get(resource, (Decimal(0), Decimal("Infinity")))
         if limit is not None and container.kind == "regular" and not lowest <= limit <= highest:
@@ -205,3 +205,10 @@ def _compared(
             )
             path = f"{container.path}/resources/limits/{resource}"
             yield OUT_OF_RANGE.finding(pod.owner, message, path)
+
+
+def _is_comparable(resource: str, request: Decimal | None, limit: Decimal | None) -> bool:
+    """Whether there is a rule for the difference; one for missing storage says the rest."""
+    if resource == "ephemeral-storage":
+        return request is not None and limit is not None
+    return resource in NOT_EQUAL

@@ -55,12 +55,13 @@ def services_of(objects: ObjectSet) -> SelectorIndex:
 
 
 def budgets_of(objects: ObjectSet) -> SelectorIndex:
-    """Every PodDisruptionBudget that has a selector."""
+    """Every PodDisruptionBudget that selects pods: an empty selector means all since policy/v1."""
     return SelectorIndex(
         (manifest, selector)
         for manifest in objects.manifests
         if manifest.ref.kind == "PodDisruptionBudget"
-        and (selector := mapping(at(manifest.body, "spec", "selector")))
+        and (selector := at(manifest.body, "spec", "selector")) is not None
+        and (selector or manifest.ref.api_version != "policy/v1beta1")
     )
 
 

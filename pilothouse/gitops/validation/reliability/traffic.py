@@ -18,6 +18,14 @@ PORT_UNDECLARED = Rule(
     "If nothing listens there, no request arrives.",
     "Correct targetPort, or declare the container's port.",
 )
+SELECTOR_MISSING = Rule(
+    "service-selector-missing",
+    "info",
+    "A Service selects no pods",
+    "It answers nobody until somebody writes its EndpointSlices.",
+    "Set selector, unless the endpoints are written by hand or by a controller.",
+    {"kube-score": ("service-targets-pod",)},
+)
 PATH_CLASH = Rule(
     "ingress-path-clash",
     "warning",
@@ -57,7 +65,8 @@ MONITOR_EMPTY = Rule(
     {"kube-linter": ("dangling-servicemonitor",)},
 )
 RULES = (
-    PORT_UNDECLARED, PATH_CLASH, CLASS_MISSING, POLICY_EMPTY, PEER_EMPTY, MONITOR_EMPTY,
+    PORT_UNDECLARED, SELECTOR_MISSING, PATH_CLASH, CLASS_MISSING, POLICY_EMPTY, PEER_EMPTY,
+    MONITOR_EMPTY,
 )  # fmt: skip
 
 
@@ -79,6 +88,13 @@ def _undeclared(service: LoadedManifest, objects: ObjectSet) -> Iterator[Violati
             shown = ", ".join(sorted(map(str, declared))) or "none"
             message = f"no container of {pods[0].owner.ref} declares the port {target}: {shown}"
             yield Violation(f"/spec/ports/{index}", message)
+
+
+def _no_selector(service: LoadedManifest, objects: ObjectSet) -> Iterator[Violation]:
+    del objects
+    spec = mapping(service.body.get("spec"))
+    if not mapping(spec.get("selector")) and spec.get("type") != "ExternalName":
+        yield Violation("/spec/selector", "selector is not set")
 
 
 def _no_class(ingress: LoadedManifest, objects: ObjectSet) -> Iterator[Violation]:
@@ -158,7 +174,9 @@ def _monitors_nothing(monitor: LoadedManifest, objects: ObjectSet) -> Iterator[V
 
 
 CHECKS = (
-    each_object(frozenset({"Service"}), (PORT_UNDECLARED, _undeclared)),
+    each_object(
+        frozenset({"Service"}), (PORT_UNDECLARED, _undeclared), (SELECTOR_MISSING, _no_selector)
+    ),
     each_object(frozenset({"Ingress"}), (CLASS_MISSING, _no_class)),
     each_object(
         frozenset({"NetworkPolicy"}), (POLICY_EMPTY, _selects_nothing), (PEER_EMPTY, _peers)

@@ -137,6 +137,14 @@ def _service_missing(manifest: LoadedManifest, objects: ObjectSet) -> Iterator[V
         yield Violation("/spec/serviceName", message)
     elif at(service.body, "spec", "clusterIP") != "None":
         yield Violation("/spec/serviceName", f'the Service "{name}" is not headless')
+    elif not _is_selected(manifest, service):
+        yield Violation("/spec/serviceName", f'the Service "{name}" selects other pods')
+
+
+def _is_selected(workload: LoadedManifest, service: LoadedManifest) -> bool:
+    labels = mapping(at(service.body, "spec", "selector"))
+    own = mapping(at(workload.body, "spec", "template", "metadata", "labels"))
+    return all(own.get(key) == value for key, value in labels.items())
 
 
 def _no_deadline(manifest: LoadedManifest, objects: ObjectSet) -> Iterator[Violation]:

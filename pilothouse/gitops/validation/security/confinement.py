@@ -95,6 +95,20 @@ SECCOMP = Rule(
         ),
     },
 )
+SECCOMP_ANNOTATED = Rule(
+    "seccomp-annotation",
+    "warning",
+    "Only an annotation asks for seccomp",
+    "Kubernetes has ignored it since 1.27: every system call is open.",
+    "Set securityContext.seccompProfile.type to RuntimeDefault.",
+    {
+        "kube-score": ("container-seccomp-profile",),
+        "pod-security": (
+            "restricted:seccompProfile_restricted",
+            "restricted:seccompprofile_restricted",
+        ),
+    },
+)
 UNHARDENED = Rule(
     "linux-hardening",
     "info",
@@ -136,6 +150,7 @@ RULES = (
     DANGEROUS,
     ADDED,
     SECCOMP,
+    SECCOMP_ANNOTATED,
     UNHARDENED,
     UNSAFE_SYSCTL,
     SYSCTL,
@@ -202,11 +217,15 @@ def _filters(
 ) -> Iterator[Finding]:
     seccomp = text(at(effective(pod, container, "seccompProfile"), "type"))
     annotated = text(pod.annotations.get(_SECCOMP_ANNOTATION))
-    filtered = seccomp in _CONFINED or annotated in {"docker/default", "runtime/default"}
-    if not filtered:
+    asked = not seccomp and annotated in {"docker/default", "runtime/default"}
+    filtered = seccomp in _CONFINED or asked
+    path = f"{container.path}/securityContext/seccompProfile"
+    if asked:
+        told = f'container "{container.name}": the annotation "{annotated}" does nothing'
+        yield SECCOMP_ANNOTATED.finding(pod.owner, told, path)
+    elif not filtered:
         shown = f'"{seccomp}"' if seccomp else "none"
         told = f'container "{container.name}": the seccomp profile is {shown}'
-        path = f"{container.path}/securityContext/seccompProfile"
         yield SECCOMP.finding(pod.owner, told, path)
     hardened = (
         filtered

@@ -74,6 +74,22 @@ LOW_USER = Rule(
         "kube-score": ("container-security-context-user-group-id",),
     },
 )
+INIT_ROOT = Rule(
+    "init-run-as-root",
+    "warning",
+    "An init container may run as root",
+    "Root in the container is root on the node once it breaks out.",
+    ROOT.fix,
+    {tool: ids for tool, ids in ROOT.counterparts.items() if tool != "checkov"},
+)
+INIT_LOW_USER = Rule(
+    "init-user-id-low",
+    "info",
+    "An init container's user id may be one of the node's",
+    LOW_USER.why,
+    LOW_USER.fix,
+    {tool: ids for tool, ids in LOW_USER.counterparts.items() if tool != "checkov"},
+)
 LOW_GROUP = Rule(
     "group-id-low",
     "info",
@@ -133,6 +149,8 @@ RULES = (
     ESCALATION_GRANTED,
     ROOT,
     LOW_USER,
+    INIT_ROOT,
+    INIT_LOW_USER,
     LOW_GROUP,
     WRITABLE_ROOT,
     PROC_MOUNT,
@@ -202,14 +220,15 @@ def _identity(pod: PodTemplate, container: Container) -> Iterator[Finding]:
     group = _number(effective(pod, container, "runAsGroup"))
     path = f"{container.path}/securityContext"
     who = f'container "{container.name}"'
+    root, low = (INIT_ROOT, INIT_LOW_USER) if container.kind == "init" else (ROOT, LOW_USER)
     if user == 0:
-        yield ROOT.finding(pod.owner, f"{who} runs as user 0", f"{path}/runAsUser")
+        yield root.finding(pod.owner, f"{who} runs as user 0", f"{path}/runAsUser")
     elif user is None and effective(pod, container, "runAsNonRoot") is not True:
         told = f"{who} may run as root: neither it nor its pod sets runAsNonRoot or runAsUser"
-        yield ROOT.finding(pod.owner, told, f"{path}/runAsNonRoot")
+        yield root.finding(pod.owner, told, f"{path}/runAsNonRoot")
     if user is None or user < _FIRST_OWN_ID:
         told = f"{who} runs as user {'of the image' if user is None else user}"
-        yield LOW_USER.finding(pod.owner, told, f"{path}/runAsUser")
+        yield low.finding(pod.owner, told, f"{path}/runAsUser")
     elif group is None or group < _FIRST_OWN_ID:
         told = f"{who} runs as group {'of the image' if group is None else group}"
         yield LOW_GROUP.finding(pod.owner, told, f"{path}/runAsGroup")

@@ -9,7 +9,8 @@ class FlagRow(NamedTuple):
     flags: str
     """Without dashes, separated by spaces."""
     wanted: str
-    """`set`, `unset`, `=value`, `!=value`, `>=number`, or for a list `+item` and `-item`."""
+    """`set`, `unset`, `=value`, `!=value`, `>=number`; for a list `+item` and `-item`, for
+    a list of ciphers `strong`."""
     why: str
     """What happens otherwise."""
     ids: str
@@ -29,6 +30,9 @@ _IMAGES = "Pods use private images that others pulled to the node."
 _NODES = "A node that is broken into can change the others."
 _PLAIN = "Secrets lie in the store unencrypted."
 _FULL = "Pods that ended fill the store."
+_WEAK = "Traffic can be read by whoever records it and breaks the cipher."
+_IDLE = "Connections that nobody uses stay open until there is no room for others."
+_NO_ROTATION = "-RotateKubeletServerCertificate=false"
 _PLUGINS = "enable-admission-plugins"
 _ROWS = {
     "kube-apiserver": (
@@ -41,11 +45,11 @@ _ROWS = {
         ("authorization-mode", "-AlwaysAllow", _RIGHTS, "CKV_K8S_74 C-0118"),
         ("authorization-mode", "+Node", _RIGHTS, "CKV_K8S_75 C-0119"),
         ("authorization-mode", "+RBAC", _RIGHTS, "CKV_K8S_77 C-0120"),
-        (_PLUGINS, "+EventRateLimit", "Events can drown it.", "CKV_K8S_78 C-0121"),
+        (_PLUGINS, "+EventRateLimit", "Events can drown it.", "C-0121"),
         (_PLUGINS, "-AlwaysAdmit", _UNCHECKED, "CKV_K8S_79 C-0122"),
         (_PLUGINS, "+AlwaysPullImages", _IMAGES, "CKV_K8S_80 C-0123"),
-        ("disable-admission-plugins", "-ServiceAccount", _UNCHECKED, "CKV_K8S_82 C-0125"),
-        ("disable-admission-plugins", "-NamespaceLifecycle", _UNCHECKED, "CKV_K8S_83 C-0126"),
+        ("disable-admission-plugins", "-ServiceAccount", _UNCHECKED, "C-0125"),
+        ("disable-admission-plugins", "-NamespaceLifecycle", _UNCHECKED, "C-0126"),
         (_PLUGINS, "+NodeRestriction", _NODES, "CKV_K8S_85 C-0127"),
         ("insecure-bind-address", "unset", _OUTSIDE, "CKV_K8S_86"),
         ("insecure-port", "=0", _OUTSIDE, "CKV_K8S_88"),
@@ -56,20 +60,22 @@ _ROWS = {
         ("audit-log-maxbackup", ">=10", _AUDIT, "CKV_K8S_93 C-0132"),
         ("audit-log-maxsize", ">=100", _AUDIT, "CKV_K8S_94 C-0133"),
         ("service-account-lookup", "=true", _TOKENS, "CKV_K8S_96 C-0135"),
-        ("service-account-key-file", "set", _TOKENS, "CKV_K8S_97 C-0136"),
+        ("service-account-key-file", "set", _TOKENS, "C-0136"),
         ("etcd-certfile etcd-keyfile", "set", _CLEAR, "CKV_K8S_99 C-0137"),
         ("tls-cert-file tls-private-key-file", "set", _CLEAR, "CKV_K8S_100 C-0138"),
         ("client-ca-file", "set", _CLEAR, "C-0139"),
         ("etcd-cafile", "set", _CLEAR, "CKV_K8S_102 C-0140"),
         ("encryption-provider-config", "set", _PLAIN, "CKV_K8S_104 C-0141 C-0066"),
+        ("tls-cipher-suites", "strong", _WEAK, "CKV_K8S_105"),
     ),
     "kube-controller-manager": (
-        ("terminated-pod-gc-threshold", "set", _FULL, "CKV_K8S_106 C-0144"),
+        ("terminated-pod-gc-threshold", ">=1", _FULL, "CKV_K8S_106 C-0144"),
         ("profiling", "=false", _PROFILE, "CKV_K8S_107 C-0145"),
         ("use-service-account-credentials", "=true", _RIGHTS, "CKV_K8S_108 C-0146"),
-        ("service-account-private-key-file", "set", _TOKENS, "CKV_K8S_110 C-0147"),
-        ("root-ca-file", "set", _CLEAR, "CKV_K8S_111 C-0148"),
+        ("service-account-private-key-file", "set", _TOKENS, "C-0147"),
+        ("root-ca-file", "set", _CLEAR, "C-0148"),
         ("bind-address", "=127.0.0.1", _OUTSIDE, "CKV_K8S_113 C-0150"),
+        ("feature-gates", _NO_ROTATION, _TOKENS, "CKV_K8S_112"),
     ),
     "kube-scheduler": (
         ("profiling", "=false", _PROFILE, "CKV_K8S_114 C-0151"),
@@ -93,6 +99,9 @@ _ROWS = {
         ("hostname-override", "unset", _TOKENS, "CKV_K8S_146"),
         ("tls-cert-file tls-private-key-file", "set", _CLEAR, "CKV_K8S_148"),
         ("rotate-certificates", "!=false", _TOKENS, "CKV_K8S_149"),
+        ("feature-gates", _NO_ROTATION, _TOKENS, "CKV_K8S_112"),
+        ("streaming-connection-idle-timeout", "!=0", _IDLE, "CKV_K8S_143"),
+        ("tls-cipher-suites", "strong", _WEAK, "CKV_K8S_151"),
     ),
 }  # fmt: skip
 FLAGS = {program: tuple(FlagRow(*row) for row in rows) for program, rows in _ROWS.items()}

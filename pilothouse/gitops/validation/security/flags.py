@@ -1,5 +1,6 @@
 """Flags of the control plane's own programs, where their pods are among the manifests."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from pydantic import JsonValue
 from pilothouse.gitops.validation.object_set import Container, ObjectSet
 from pilothouse.gitops.validation.rule import Rule
 from pilothouse.gitops.validation.security.flag_table import FLAGS, FlagRow
+from pilothouse.gitops.validation.shapes import entries, text
 from pilothouse.models.findings import Finding
 
 _SHORT = {"kube-apiserver": "apiserver", "kube-controller-manager": "controllers"}
@@ -23,7 +25,7 @@ class _Practice:
 def _practice(program: str, row: FlagRow) -> _Practice:
     flags = tuple(row.flags.split())
     told = f"{' and '.join(f'--{flag}' for flag in flags)} {_in_words(row.wanted, len(flags))}"
-    item = f"-{row.wanted[1:].lower()}" if row.wanted[0] in "+-" else ""
+    item = f"-{row.wanted[1:].partition('=')[0].lower()}" if row.wanted[0] in "+-" else ""
     ids = row.ids.split()
     counterparts = {
         "checkov": tuple(name for name in ids if name.startswith("CKV")),
@@ -53,6 +55,8 @@ def _in_words(wanted: str, count: int) -> str:
             return f"is {number} or more"
         case "=", value:
             return f"is {value}"
+        case _ if wanted == "strong":
+            return "names strong ciphers only"
         case _:
             return f"{verb} set" if wanted == "set" else f"{verb} not set"
 
@@ -70,6 +74,8 @@ def _is_good(wanted: str, given: str | None) -> bool:
             return given is not None and given.isdecimal() and int(given) >= int(number)
         case "=", value:
             return given == value
+        case _ if wanted == "strong":
+            return not given or all(map(_STRONG.search, given.split(",")))
         case _:
             return bool(given) if wanted == "set" else given is None
 
@@ -77,14 +83,36 @@ def _is_good(wanted: str, given: str | None) -> bool:
 _PRACTICES = {
     program: tuple(_practice(program, row) for row in rows) for program, rows in FLAGS.items()
 }
-RULES = tuple(practice.rule for practices in _PRACTICES.values() for practice in practices)
+EVENT_RATE = Rule(
+    "admission-event-rate-limit",
+    "warning",
+    "The API server's admission plugins do not limit events",
+    "Whoever makes enough events makes it slow for everybody, and fills its store.",
+    "Add the plugin EventRateLimit.",
+    {"checkov": ("CKV_K8S_78",)},
+)
+RULES = (
+    *(practice.rule for practices in _PRACTICES.values() for practice in practices),
+    EVENT_RATE,
+)
+_STRONG = re.compile(r"^TLS_(AES_|CHACHA20_|ECDHE_\w+(_GCM_|_CHACHA20_))")
+"""Ciphers of TLS 1.3, and those with forward secrecy and authentication of TLS 1.2."""
 
 
 def check_flags(objects: ObjectSet) -> Iterator[Finding]:
-    """The command lines of the control plane's programs."""
+    """The command lines of the control plane's programs, and its admission plugins."""
+    for manifest in objects.manifests:
+        if manifest.ref.kind == "AdmissionConfiguration":
+            plugins = [text(p.get("name")) for _, p in entries(manifest.body.get("plugins"))]
+            if "EventRateLimit" not in plugins:
+                told = "the plugins do not include EventRateLimit"
+                yield EVENT_RATE.finding(manifest, told, "/plugins")
     for pod in objects.pods:
         for container in pod.containers:
             words = _words(container)
+            # Without a command, the first word is an argument of the image's own program.
+            if words and words[0].startswith("-"):
+                continue
             practices = _PRACTICES.get(words[0].rpartition("/")[2], ()) if words else ()
             values = _values(words) if practices else {}
             for practice in practices:

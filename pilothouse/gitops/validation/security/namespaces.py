@@ -1,9 +1,10 @@
 """Borders inside the cluster, and components that do not belong into one."""
 
+import re
 from collections.abc import Iterator
 
 from pilothouse.gitops.manifests.loader import LoadedManifest
-from pilothouse.gitops.validation.object_set import ObjectSet, PodTemplate
+from pilothouse.gitops.validation.object_set import Container, ObjectSet, PodTemplate
 from pilothouse.gitops.validation.pod_security import ENFORCE_LABEL
 from pilothouse.gitops.validation.rule import Rule
 from pilothouse.gitops.validation.shapes import at, entries, text
@@ -80,6 +81,14 @@ TILLER = Rule(
     "Helm 2's Tiller is deployed",
     "It has every right, asks nobody for a name, and is no longer maintained.",
     "Remove it; Helm 3 needs no such server.",
+    {"checkov": ("CKV_K8S_34",)},
+)
+TILLER_OPEN = Rule(
+    "tiller-reachable",
+    "warning",
+    "Every pod can talk to Helm 2's Tiller",
+    "It has every right, and asks nobody for a name.",
+    "Remove it; until then let it listen on localhost only.",
     {"checkov": ("CKV_K8S_34", "CKV_K8S_45")},
 )
 TILLER_SERVICE = Rule(
@@ -107,6 +116,7 @@ RULES = (
     MUTATING,
     DASHBOARD,
     TILLER,
+    TILLER_OPEN,
     TILLER_SERVICE,
     GIT_SYNC,
 )
@@ -116,6 +126,8 @@ _NAMESPACED = frozenset({
     "ReplicationController", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount",
     "StatefulSet",
 })  # fmt: skip
+_DASHBOARD = re.compile(r"kubernetes-dashboard|kubernetesui/dashboard")
+_LOCAL = re.compile(r"^--listen=(localhost|127\.0\.0\.1)\b")
 _SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 _WEBHOOKS = {
     "ValidatingWebhookConfiguration": VALIDATING,
@@ -167,10 +179,12 @@ def _namespace(manifest: LoadedManifest, held: set[str]) -> Iterator[Finding]:
 def _components(pod: PodTemplate) -> Iterator[Finding]:
     labels = {text(pod.labels.get(key)) for key in ("app", "k8s-app", "name")}
     images = [text(container.body.get("image")) for container in pod.containers]
-    if "kubernetes-dashboard" in labels or any("kubernetes-dashboard" in i for i in images):
+    if "kubernetes-dashboard" in labels or any(map(_DASHBOARD.search, images)):
         yield DASHBOARD.finding(pod.owner, "the pod is the Kubernetes dashboard", pod.path)
     if "tiller" in labels or any("tiller" in image for image in images):
-        yield TILLER.finding(pod.owner, "the pod is Tiller", pod.path)
+        guarded = any(map(_is_guarded, pod.containers))
+        rule = TILLER if guarded else TILLER_OPEN
+        yield rule.finding(pod.owner, "the pod is Tiller", pod.path)
     for container in pod.containers:
         names = {text(variable.get("name")) for _, variable in entries(container.body.get("env"))}
         words = container.body.get("args")
@@ -182,10 +196,17 @@ def _components(pod: PodTemplate) -> Iterator[Finding]:
             yield GIT_SYNC.finding(pod.owner, told, container.path)
 
 
+def _is_guarded(container: Container) -> bool:
+    words = container.body.get("args"), container.body.get("command")
+    return any(
+        _LOCAL.search(str(word)) for line in words if isinstance(line, list) for word in line
+    )
+
+
 def _is_tiller(service: LoadedManifest) -> bool:
     labels = at(service.body, "metadata", "labels")
     selector = at(service.body, "spec", "selector")
-    return service.ref.name == "tiller-deploy" or any(
+    return "tiller" in service.ref.name or any(
         isinstance(values, dict) and "tiller" in map(str, values.values())
         for values in (labels, selector)
     )

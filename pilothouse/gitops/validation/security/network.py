@@ -154,8 +154,10 @@ RULES = (
     RESOLVER,
 )
 _SSH_PORTS = frozenset({22, 2222})
-_LUA = re.compile(r"\blua_|_lua\b|_lua_|\bkubernetes\.io")
-_ALIAS = re.compile(r"\balias\b")
+_SNIPPETS = (
+    (LUA_SNIPPET, re.compile(r"\blua_|_lua\b|_lua_|\bkubernetes\.io")),
+    (ALIAS_SNIPPET, re.compile(r"\balias\b")),
+)
 
 
 def check_network(objects: ObjectSet) -> Iterator[Finding]:
@@ -257,12 +259,9 @@ def _ingress(ingress: LoadedManifest) -> Iterator[Finding]:
     if not at(ingress.body, "spec", "tls"):
         yield WITHOUT_TLS.finding(ingress, "the Ingress has no certificate", "/spec/tls")
     for key, value in mapping(at(ingress.body, "metadata", "annotations")).items():
-        if "nginx" not in key or not key.endswith("snippet"):
+        if "nginx" not in key or not key.endswith(("snippet", "snippets")):
             continue
-        rule = SNIPPET
-        if _LUA.search(text(value)):
-            rule = LUA_SNIPPET
-        elif _ALIAS.search(text(value)):
-            rule = ALIAS_SNIPPET
         told = f'the annotation "{key}" is put into the proxy\'s configuration'
-        yield rule.finding(ingress, told, f"/metadata/annotations/{escape(key)}")
+        special = [rule for rule, words in _SNIPPETS if words.search(text(value))]
+        for rule in special or (SNIPPET,):
+            yield rule.finding(ingress, told, f"/metadata/annotations/{escape(key)}")

@@ -17,6 +17,13 @@ class Power:
     binding: Rule
     requests: tuple[Request, ...]
     """All of them are needed."""
+    account: Rule | None = None
+    """Told instead of `binding` where a pod or a node is given it, if tools tell them apart."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule that tells of it."""
+        return (self.role, self.binding, *((self.account,) if self.account else ()))
 
     def granted(self, grants: Sequence[Grant]) -> str | None:
         """The JSON pointer of the rule that grants it, or None."""
@@ -39,8 +46,13 @@ def _power(
     *requests: Request,
     role: dict[str, tuple[str, ...]] | None = None,
     binding: dict[str, tuple[str, ...]] | None = None,
+    account: tuple[str, ...] = (),
 ) -> Power:
-    """A power with its rules `rbac-<name>` and `rbac-<name>-bound`."""
+    """A power with its rules `rbac-<name>` and `rbac-<name>-bound`.
+
+    And `rbac-<name>-account`, if `account` gives checkov's ids for it: checkov speaks of
+    ServiceAccounts and nodes only.
+    """
     return Power(
         can,
         Rule(
@@ -52,6 +64,11 @@ def _power(
             "Bind a role that does not allow it, or nobody.", binding or {},
         ),
         requests,
+        Rule(
+            f"rbac-{name}-account", "warning", f"A ServiceAccount is allowed to {can}", why,
+            "Bind a role that does not allow it, or mount no token.",
+            {**(binding or {}), "checkov": account},
+        ) if account else None,
     )  # fmt: skip
 
 
@@ -66,8 +83,8 @@ POWERS = (
         binding={
             "kubescape": ("C-0015", "C-0186"),
             "kube-linter": ("access-to-secrets",),
-            "checkov": ("CKV2_K8S_5",),
         },
+        account=("CKV2_K8S_5",),
     ),
     _power(
         "secrets-write",
@@ -89,8 +106,8 @@ POWERS = (
                 "rolebindingClusterRolePodExecAttach",
                 "rolebindingRolePodExecAttach",
             ),
-            "checkov": ("CKV2_K8S_2",),
         },
+        account=("CKV2_K8S_2",),
     ),
     _power(
         "port-forward",
@@ -146,7 +163,8 @@ POWERS = (
         "act as somebody else",
         "It has the power of every user, group and ServiceAccount, and the log names them.",
         _request("", "users groups serviceaccounts", "impersonate"),
-        binding={"kubescape": ("C-0065", "C-0191"), "checkov": ("CKV2_K8S_3",)},
+        binding={"kubescape": ("C-0065", "C-0191")},
+        account=("CKV2_K8S_3",),
     ),
     _power(
         "escalate",
@@ -160,18 +178,23 @@ POWERS = (
         "bind",
         "bind roles beyond its own power",
         "It can grant itself everything.",
-        _request(
-            RBAC_GROUP, "roles clusterroles rolebindings clusterrolebindings", "bind"
-        ),
+        _request(RBAC_GROUP, "roles clusterroles", "bind"),
+        binding={"kubescape": ("C-0191",)},
+    ),
+    _power(
+        "bind-bindings",
+        "bind bindings",
+        "It means nothing today: bind is a verb of roles. Whoever wrote it meant more.",
+        _request(RBAC_GROUP, "rolebindings clusterrolebindings", "bind"),
         role={"checkov": ("CKV_K8S_157",)},
         binding={"kubescape": ("C-0191",)},
+        account=("CKV2_K8S_1",),
     ),
     _power(
         "change-bindings",
         "create or change bindings",
         "It can give everything that it may do to others; together with bind it gets more.",
         _request(RBAC_GROUP, "rolebindings clusterrolebindings", "create update patch"),
-        binding={"checkov": ("CKV2_K8S_1",)},
     ),
     _power(
         "webhooks",
@@ -209,7 +232,8 @@ POWERS = (
         "talk to kubelets",
         "It runs commands in every pod of a node, past admission and audit.",
         _request("", "nodes/proxy", "get create"),
-        binding={"kubescape": ("C-0279",), "checkov": ("CKV2_K8S_2",)},
+        binding={"kubescape": ("C-0279",)},
+        account=("CKV2_K8S_2",),
     ),
     _power(
         "tokens",
@@ -237,7 +261,7 @@ POWERS = (
         "set a Service's status",
         "It can draw traffic for any address to itself.",
         _request("", "services/status", "update patch"),
-        binding={"checkov": ("CKV2_K8S_4",)},
+        account=("CKV2_K8S_4",),
     ),
 )  # fmt: skip
 """Every power that is worth a word."""

@@ -93,6 +93,15 @@ ADMIN_ROLE = Rule(
         NAMESPACE_ADMIN.counterparts,
     ),
 )
+ACCOUNT_ADMIN = Rule(
+    "rbac-account-everything",
+    "warning",
+    "A ServiceAccount may do everything",
+    "Whoever breaks into one of its pods may do it, too.",
+    "Bind a role that allows what is needed, or mount no token.",
+    {"checkov": _merged(*(p.account.counterparts for p in POWERS if p.account))["checkov"]},
+)
+"""Told besides the others: a person who may do everything is something else than a pod."""
 ANONYMOUS = Rule(
     "rbac-anonymous",
     "warning",
@@ -132,11 +141,12 @@ RULES = (
     NAMESPACE_ADMIN,
     ROLE_ADMIN,
     ADMIN_ROLE,
+    ACCOUNT_ADMIN,
     ANONYMOUS,
     AUTHENTICATED,
     MASTERS,
     DEFAULT_SUBJECT,
-    *(rule for power in POWERS for rule in (power.role, power.binding)),
+    *(rule for power in POWERS for rule in power.rules),
 )
 _DEFAULT_ROLES = frozenset({"admin", "cluster-admin", "edit", "view"})
 _EVERYTHING = frozenset({"get", "list", "watch", "create", "update", "patch", "delete"})
@@ -205,6 +215,7 @@ def _binding(binding: LoadedManifest, objects: ObjectSet) -> Iterator[Finding]:
         return  # One of the cluster's own.
     if kind == "ClusterRole" and name == "cluster-admin":
         yield ADMIN_ROLE.finding(binding, "the binding gives the role cluster-admin", "/roleRef")
+        yield from _account_admin(binding)
         return
     role = objects.find(kind, binding.ref.namespace if kind == "Role" else "", name)
     grants = grants_of(role) if role is not None else ()
@@ -213,11 +224,28 @@ def _binding(binding: LoadedManifest, objects: ObjectSet) -> Iterator[Finding]:
         if binding.ref.kind == "ClusterRoleBinding":
             rule = CLUSTER_ADMIN
         yield rule.finding(binding, f'the role "{name}" allows everything', "/roleRef")
+        yield from _account_admin(binding)
         return
+    account = _account(binding)
     for power in POWERS:
         if power.granted(grants) is not None:
             told = f'the role "{name}" may {power.can}'
-            yield power.binding.finding(binding, told, "/roleRef")
+            rule = power.account if account and power.account else power.binding
+            yield rule.finding(binding, told, "/roleRef")
+
+
+def _account(binding: LoadedManifest) -> str:
+    """A pod's or a node's identity among those who are bound; empty if there is none."""
+    for _, subject in entries(binding.body.get("subjects")):
+        if subject.get("kind") in ("ServiceAccount", "Node"):
+            return text(subject.get("name"))
+    return ""
+
+
+def _account_admin(binding: LoadedManifest) -> Iterator[Finding]:
+    if account := _account(binding):
+        told = f'the ServiceAccount "{account}" may do everything'
+        yield ACCOUNT_ADMIN.finding(binding, told, "/subjects")
 
 
 def _subjects(binding: LoadedManifest) -> Iterator[Finding]:
