@@ -10,9 +10,10 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from pilothouse.gitops.manifests.places import escape
 from pilothouse.gitops.plan.identity import Identity, identities, label
 from pilothouse.gitops.plan.normal import normal, ref_of
-from pilothouse.gitops.plan.pointers import Pattern, below, escape, is_met, patterns_for, without
+from pilothouse.gitops.plan.pointers import Pattern, below, is_met, patterns_for, without
 from pilothouse.models.objects import canonical_json
 from pilothouse.models.pipeline import IgnoreRule
 

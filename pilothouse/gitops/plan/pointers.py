@@ -11,11 +11,6 @@ Pattern = tuple[str, ...]
 """The steps of a pointer; `*` is any one step, none left is the place itself."""
 
 
-def escape(key: str) -> str:
-    """A key as one step of a pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
 def steps_of(pointer: str) -> Pattern:
     """The keys that a pointer goes through; none for the whole document."""
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])

@@ -8,6 +8,7 @@ from pilothouse.clients.cluster.comparing import takeover
 from pilothouse.clients.cluster.comparing.objects import Objects, Placed
 from pilothouse.gitops.diagnosis.text import quote
 from pilothouse.gitops.health.fields import LiveObject, mapping
+from pilothouse.gitops.manifests.places import escape
 from pilothouse.gitops.opt_outs import unknown_values
 from pilothouse.models.findings import Finding, Severity
 from pilothouse.models.names import ANNOTATION_CONFLICTS, ANNOTATION_RECREATE
@@ -67,7 +68,7 @@ def of_manifest(manifest: Manifest, ref: ObjectRef) -> tuple[Finding, ...]:
             quote(f"the annotation {unknown.annotation} has the value {unknown.value!r}"),
             "error",
             f"use {unknown.allowed}",
-        ).model_copy(update={"path": "/metadata/annotations/" + _escape(unknown.annotation)})
+        ).model_copy(update={"path": "/metadata/annotations/" + escape(unknown.annotation)})
         for unknown in unknown_values(manifest.body)
     ]
     if _is_encrypted(manifest.body):
@@ -126,7 +127,8 @@ def pointer(field: str) -> str:
     """
     steps = []
     for match in _STEP.finditer(field):
-        steps.append(_escape(match.group("index") or match.group("key") or match.group("name")))
+        step = match.group("index") or match.group("key") or match.group("name")
+        steps.append(escape(step or ""))
     return "".join(f"/{step}" for step in steps)
 
 
@@ -181,8 +183,3 @@ def _fix(refusal: Refusal) -> str:
     if "exceeded quota" in message:
         return "ask for less, or raise the quota"
     return ""
-
-
-def _escape(step: str | None) -> str:
-    """A key as a step of a JSON pointer, RFC 6901."""
-    return (step or "").replace("~", "~0").replace("/", "~1")
