@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from pydantic import JsonValue
 
+from pilothouse.gitops.image_names import Image, split_image
 from pilothouse.gitops.validation.shapes import at, entries, mapping, text
 
 _POD_SPECS: Final = (
@@ -18,22 +19,6 @@ _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _VERSION: Final = re.compile(
     r"v?(?P<numbers>[0-9]{1,9}(?:\.[0-9]{1,9}){0,3})(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+.*)?"
 )
-
-
-class Image(NamedTuple):
-    """The parts of an image reference."""
-
-    repository: str
-    tag: str
-    digest: str
-
-
-def split_image(reference: str) -> Image:
-    """`registry:5000/team/api:v1@sha256:...` in its parts; what is not given is empty."""
-    name, _, digest = reference.partition("@")
-    folder, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    return Image(f"{folder}{slash}{last}", tag, digest)
 
 
 def setbacks(live: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> Iterator[str]:

@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 from pydantic import JsonValue
 
+from pilothouse.gitops.image_names import split_image
 from pilothouse.gitops.plan import describe
-from pilothouse.gitops.plan.images import is_older, split_image
+from pilothouse.gitops.plan.images import is_older
 from pilothouse.models.objects import Action, Manifest, ObjectRef, RiskKind
 
 Body = dict[str, JsonValue]

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 import yaml
 from pydantic import JsonValue
 
+from pilothouse.gitops.image_names import split_image
 from pilothouse.gitops.plan.comparison import Difference, of_values
 from pilothouse.gitops.plan.identity import identities, label
-from pilothouse.gitops.plan.images import split_image
 from pilothouse.gitops.plan.masking import MASK
 from pilothouse.gitops.plan.report.visible import visible
 from pilothouse.models.objects import FieldChange

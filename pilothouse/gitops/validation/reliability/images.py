@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pilothouse.gitops.image_names import split_image
 from pilothouse.gitops.validation.object_set import Container, ObjectSet
 from pilothouse.gitops.validation.rule import Rule
 from pilothouse.gitops.validation.shapes import text
@@ -112,7 +113,7 @@ def check_images(objects: ObjectSet) -> Iterator[Finding]:
                 yield IMAGE_MISSING.finding(pod.owner, told, path)
             if not image:
                 continue
-            tag, digest = _parts(image)
+            _, tag, digest = split_image(image)
             if not digest:
                 if tag in {"", "latest"}:
                     what = f'the tag "{tag}"' if tag else "no tag"
@@ -123,12 +124,6 @@ def check_images(objects: ObjectSet) -> Iterator[Finding]:
                 policy = text(container.body.get("imagePullPolicy")) or "not set"
                 message = f'the image "{image}": imagePullPolicy is {policy}'
                 yield rule.finding(pod.owner, message, path)
-
-
-def _parts(image: str) -> tuple[str, str]:
-    """Tag and digest of an image reference; a port of the registry is no tag."""
-    name, _, digest = image.partition("@")
-    return name.rpartition("/")[2].partition(":")[2], digest
 
 
 def _pull_rule(container: Container, tag: str, digest: str) -> Rule | None:
