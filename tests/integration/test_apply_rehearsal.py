@@ -46,6 +46,28 @@ def many(namespace: str, value: str) -> Bundle:
     return bundle(namespace, *maps, *(deployment(f"d{n}", 0) for n in range(5)))
 
 
+async def test_among_many_strangers_only_our_own_objects_are_listed(
+    transport: CountingTransport,
+    admin: client.ApiClient,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pilothouse.clients.cluster.transport.PAGE", 2)
+    cluster = ClusterClient(transport)
+    ours = bundle(namespace, *(config_map(f"m{n}", k="1") for n in range(3)))
+    await apply(cluster, ours)
+    transport.calls.clear()
+    assert (await apply(cluster, ours)).counts == {"unchanged": 3}
+    whole = transport.calls["GET list"]
+    for n in range(16):
+        body = {"metadata": {"name": f"stranger-{n}"}}
+        await client.CoreV1Api(admin).create_namespaced_config_map(namespace, body)
+    transport.calls.clear()
+    assert (await apply(cluster, ours)).counts == {"unchanged": 3}
+    # One page shows how many strangers there are; then ours alone, two at a time.
+    assert transport.calls["GET list"] == 3 <= whole + 1
+
+
 async def test_a_no_op_costs_a_few_lists_and_not_a_call_an_object(
     transport: CountingTransport, namespace: str
 ) -> None:

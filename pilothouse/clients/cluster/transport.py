@@ -7,7 +7,7 @@ and its connection pool are used. Its own retries are off: Temporal does the ret
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
@@ -27,6 +27,7 @@ from yaml import YAMLError
 
 from pilothouse.clients.cluster.answers import Answer, Refusal, Unavailable, read_status
 from pilothouse.clients.cluster.throttle import CONCURRENCY, Throttle
+from pilothouse.gitops.health.fields import text
 from pilothouse.models.errors import PermanentError
 
 log = structlog.get_logger()
@@ -38,6 +39,8 @@ _BUSY_SECONDS: Final = 10.0
 """The longest `Retry-After` that is waited for here; beyond it Temporal does."""
 _SERVICE_ACCOUNT_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
+PAGE: Final = 500
+"""Objects in one answer: enough to be few requests, few enough to be held at a time."""
 JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """Ask for an object's metadata only: values that we have no business with stay on the server."""
@@ -132,6 +135,24 @@ class Transport:
         if not isinstance(answer, dict):
             raise Unavailable("the API server's answer is not a JSON object", sent=True)
         return sent.code, answer
+
+    async def pages(
+        self, path: str, query: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> AsyncGenerator[dict[str, JsonValue], None]:
+        """The list of a collection, a page of at most `PAGE` items at a time from the server.
+
+        Raises:
+            Refusal: it may not be listed.
+            Unavailable: no answer.
+        """
+        parameters = {**(query or {}), "limit": str(PAGE)}
+        while True:
+            answer = await self.json("GET", path, query=parameters, accept=accept)
+            yield answer
+            following = text(answer, "metadata", "continue")
+            if not following:
+                return
+            parameters["continue"] = following
 
     async def raw(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, seconds: float

@@ -1,6 +1,7 @@
 """Looking at the live objects of a bundle with few requests: a list for each kind and namespace."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -13,8 +14,6 @@ from pilothouse.clients.cluster.transport import Transport
 from pilothouse.gitops.health.fields import LiveObject, mapping, number, objects, text
 from pilothouse.models.names import OWNER_LABEL
 
-PAGE: Final = 500
-"""Objects in one answer: enough to be few requests, few enough to be held at a time."""
 _LIST_FROM: Final = 3
 _LIST_FROM_OF_CLUSTER: Final = 20
 """Objects of one kind from which on a list is cheaper than a read of each. Cluster-scoped kinds
@@ -84,21 +83,21 @@ class Snapshot:
         """Pages of (name, object), and whether all of them together show the whole collection."""
         path = kind.resource.collection(kind.members[0].ref.namespace)
         version, name = kind.members[0].ref.api_version, kind.members[0].ref.kind
-        query = {"limit": str(PAGE)}
-        whole = True
-        while True:
-            answer = await self._transport.json("GET", path, query=query)
-            following = text(answer, "metadata", "continue")
-            left = number(answer, "metadata", "remainingItemCount")
-            if whole and following and left > _STRANGERS * len(kind.members):
-                whole = False
-                query = {"limit": str(PAGE), "labelSelector": self._label}
-                continue
-            items = [_typed(item, version, name) for item in objects(answer, "items")]
-            yield [(text(item, "metadata", "name"), item) for item in items], whole
-            if not following:
+
+        def shown(page: LiveObject) -> list[tuple[str, dict[str, JsonValue]]]:
+            items = [_typed(item, version, name) for item in objects(page, "items")]
+            return [(text(item, "metadata", "name"), item) for item in items]
+
+        async with aclosing(self._transport.pages(path)) as pages:
+            async for page in pages:
+                left = number(page, "metadata", "remainingItemCount")
+                if left > _STRANGERS * len(kind.members):
+                    break
+                yield shown(page), True
+            else:
                 return
-            query = {**query, "continue": following}
+        async for page in self._transport.pages(path, {"labelSelector": self._label}):
+            yield shown(page), False
 
 
 def _typed(item: LiveObject, api_version: str, kind: str) -> dict[str, JsonValue]:

@@ -18,7 +18,6 @@ from pilothouse.models.names import OWNER_LABEL
 from pilothouse.models.objects import ObjectRef
 from pilothouse.models.pipeline import HealthCheck
 
-_PAGE: Final = 500
 _LIST_FROM: Final = 3
 """Objects of one kind from which on one list is cheaper than a read of each."""
 
@@ -78,17 +77,9 @@ class Lister:
             Refusal: it may not be listed.
             Unavailable: no answer.
         """
-        following = ""
-        while True:
-            parameters = {**(query or {}), "limit": str(_PAGE)}
-            if following:
-                parameters["continue"] = following
-            answer = await self._transport.json("GET", path, query=parameters, accept=accept)
-            for item in objects(answer, "items"):
+        async for page in self._transport.pages(path, query, accept):
+            for item in objects(page, "items"):
                 yield dict(item)
-            following = text(answer, "metadata", "continue")
-            if not following:
-                return
 
     async def _look_at_kind(self, refs: list[ObjectRef], *, whole: bool) -> list[Look]:
         """Look at objects of one kind in one namespace: by list, then one by one for the rest."""
