@@ -15,8 +15,11 @@ CLUSTER_QUEUE = "pilothouse-cluster"
 """The kubeconfig; no Git write."""
 WORKSPACE_QUEUE = "pilothouse-workspace"
 """The content store, rendering and the test sandbox; no credential at all."""
-TASK_QUEUES = (WORKFLOW_QUEUE, GIT_QUEUE, CLUSTER_QUEUE, WORKSPACE_QUEUE)
+AGENTS_QUEUE = "pilothouse-agents"
+"""Model keys and MCP clients; no kubeconfig, no Git write."""
+TASK_QUEUES = (WORKFLOW_QUEUE, GIT_QUEUE, CLUSTER_QUEUE, WORKSPACE_QUEUE, AGENTS_QUEUE)
 
+AGENT_WORKFLOW = "AgentWorkflow"
 REPOSITORY_WORKFLOW = "RepositoryWorkflow"
 PIPELINE_WORKFLOW = "PipelineWorkflow"
 DEPLOYMENT_WORKFLOW = "DeploymentWorkflow"

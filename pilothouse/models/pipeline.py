@@ -51,6 +51,33 @@ def _is_path(text: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_is_path)]
 
 
+class Budget(Declaration):
+    """What one stage of an agent may use; checked before each model call."""
+
+    turns: int = Field(default=20, ge=1, le=200)
+    tokens: int = Field(default=200_000, ge=1)
+    """Input and output together."""
+    time: Duration = "5m"
+    cost: float | None = Field(default=None, gt=0)
+    """In US dollars; none: not bounded by cost."""
+
+
+class McpServer(Declaration):
+    """Where an MCP server is, and what its tools do."""
+
+    transport: Literal["streamable-http", "sse", "stdio"] = "streamable-http"
+    url: str = ""
+    """For HTTP transports."""
+    command: tuple[str, ...] = ()
+    """For stdio: the program and its arguments, run without a shell."""
+    token: str = ""
+    """Name of the credential in the worker's settings that is sent as bearer token; never its value."""
+    tools: dict[str, Literal["read", "write", "external"]] = {}
+    """What each tool does to the world. A tool that is not listed cannot be called."""
+    pins: dict[str, str] = {}
+    """Tool -> `sha256:...` of its name, schema and description. A tool that differs is disabled."""
+
+
 class Agent(Declaration):
     """One agent: its trigger, and what its stage does."""
 
@@ -62,6 +89,12 @@ class Agent(Declaration):
     model: str = ""
     """Empty: the agent works on rules alone."""
     mcp_tools: tuple[str, ...] = ()
+    prompt_file: RelativePath | None = None
+    """A Markdown file such as `agents/validator.md`, instead of `prompt`."""
+    budget: Budget = Budget()
+    on_error: Literal["rules", "human", "fail"] = "rules"
+    """What counts when the model has no usable answer: the rules' verdict, a person, or failure."""
+    task_queue: str = ""
     emits: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")], ...] = ()
     """General agents: the names of `passed` and `failed`, in this order."""
     commands: tuple[str, ...] = ()
@@ -164,6 +197,7 @@ class Pipeline(Declaration):
 
     agents: dict[Name, Agent] = Field(min_length=1)
     environments: dict[Name, Environment] = {}
+    mcp_servers: dict[Name, McpServer] = {}
     manifests: RelativePath = "manifests"
     configs: RelativePath = "configs"
     policies: RelativePath = "policies"
