@@ -71,7 +71,7 @@ class McpServer(Declaration):
     command: tuple[str, ...] = ()
     """For stdio: the program and its arguments, run without a shell."""
     token: str = ""
-    """Name of the credential in the worker's settings that is sent as bearer token; never its value."""
+    """Name of the credential in the worker's settings, sent as bearer token; never its value."""
     tools: dict[str, Literal["read", "write", "external"]] = {}
     """What each tool does to the world. A tool that is not listed cannot be called."""
     pins: dict[str, str] = {}
