@@ -7,9 +7,9 @@ connection to Temporal is not here: it comes from the `temporal` CLI's own varia
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +19,28 @@ def _data_home() -> Path:
 
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilothouse"
+
+
+class ModelEndpoint(BaseModel):
+    """A server that speaks the OpenAI chat completions API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    base_url: str
+    """Up to and including `/v1`, or what the server has in its place."""
+    api_key: SecretStr | None = None
+
+
+class McpToken(BaseModel):
+    """A credential for MCP servers, and where it may go."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    value: SecretStr
+    origin: str = ""
+    """`https://host[:port]`: the only place that it is sent to, as a bearer token."""
+    variable: Annotated[str, StringConstraints(pattern=r"^([A-Z_][A-Z0-9_]*)?$")] = ""
+    """For servers on stdio: the environment variable that their program gets it in."""
 
 
 class Settings(BaseSettings):
@@ -46,6 +68,28 @@ class Settings(BaseSettings):
     """The kubeconfig's context; empty: its current one."""
     git_credentials: dict[str, SecretStr] = {}
     """Host -> value of the HTTP Authorization header, as JSON."""
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str = ""
+    """Another server that speaks the Anthropic Messages API; empty: Anthropic's own."""
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str = ""
+    """Another server that speaks the OpenAI chat completions API; empty: OpenAI's own."""
+    model_endpoints: dict[str, ModelEndpoint] = {}
+    """More such servers, as JSON: name -> `base_url` and, if it wants one, `api_key`."""
+    model_proxy: SecretStr | None = None
+    """URL of an HTTP proxy for all calls to models; the usual proxy variables are not read."""
+    model_prices: Path | None = None
+    """A price table of your own, in TOML, instead of the shipped one."""
+    model_scripts: Path | None = None
+    """The folder of `scripted:` replies."""
+    model_recordings: Path | None = None
+    """The folder of `record:` and `replay:`."""
+    mcp_tokens: dict[str, McpToken] = {}
+    """Name -> credential for MCP servers, as JSON; the pipeline file gives the name."""
+    mcp_commands: tuple[tuple[str, ...], ...] = ()
+    """The programs that MCP servers on stdio may run, with their arguments, as JSON."""
+    workspace_key: SecretStr | None = None
+    """The API key of `pilothouse workspace serve --transport stdio`: its one caller's."""
     log_level: str = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -53,6 +97,11 @@ class Settings(BaseSettings):
     def store_dir(self) -> Path:
         """The content store."""
         return self.data_dir / "store"
+
+    @property
+    def replies_dir(self) -> Path:
+        """The journal of paid replies."""
+        return self.data_dir / "replies"
 
     @property
     def mirrors_dir(self) -> Path:

@@ -52,12 +52,17 @@ class AgentRequest(Contract):
 
 
 class Usage(Contract):
-    """What model calls used."""
+    """What model calls used; of calls that failed no provider says it."""
 
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    """Input tokens that were read from the provider's cache; part of `input_tokens`."""
+    cache_write_tokens: int = 0
+    """Input tokens that were written to the provider's cache; part of `input_tokens`."""
+    estimated: bool = False
+    """The provider reported no usage: the tokens are a cautious guess from the length."""
     cost: float | None = 0.0
     """In US dollars; None: the price of the model is not known."""
 
@@ -74,6 +79,88 @@ class ToolSpec(Contract):
     """Of the text in the store."""
     pin: Digest
     """Of name, schema and description."""
+    pinned: bool = False
+    """Git holds this pin; else it is only what the server says today."""
+    input_schema: Digest | None = None
+    """Of the schema that the arguments must meet, in the store."""
+    keyed: bool = False
+    """It takes an `idempotency_key`, which we fill in: the same call takes effect once."""
+
+
+class ToolHints(Contract):
+    """What a server says about its own tool: shown to people, never decided by."""
+
+    title: str = ""
+    read_only: bool | None = None
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+
+
+LeftOutReason = Literal[
+    "unclassified", "ambiguous", "missing", "ceiling", "drifted", "schema", "too_many"
+]
+
+
+class LeftOut(Contract):
+    """A tool that Git allows an agent and that it has not."""
+
+    tool: str
+    """As `mcp_tools` names it."""
+    reason: LeftOutReason
+    message: str
+
+
+class ToolListRequest(Contract):
+    """Which tools an agent wants."""
+
+    allowed: tuple[str, ...] = ()
+    """Its `mcp_tools`."""
+    servers: dict[str, McpServer] = {}
+    read_only: bool = True
+    timeout_seconds: float = 30
+
+
+class ToolList(Contract):
+    """What an agent may call in this run."""
+
+    tools: tuple[ToolSpec, ...] = ()
+    definitions: Digest
+    """What a model is told of them, as JSON in the content store; the built-in tools included."""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class ToolCallRequest(Contract):
+    """One tool call that the workflow has admitted."""
+
+    spec: ToolSpec
+    server: McpServer | None = None
+    """None: a built-in tool."""
+    arguments: Digest
+    """Canonical JSON in the content store, as the model gave it."""
+    key: str
+    """Operation id `<workflow id>/<run id>/<call number>`: the same call takes effect once."""
+    evidence: EvidenceId
+    """Under which id the result is shown."""
+    readable: tuple[Digest, ...] = ()
+    """What `read_more` may read: what this agent was shown parts of."""
+    timeout_seconds: float = 60
+
+
+class ToolCallResult(Contract):
+    """What came of it."""
+
+    text: Digest
+    """For the model: sanitised, framed, cut."""
+    material: Material
+    """What citations are looked up in."""
+    full: Digest
+    """All of it, sanitised: `read_more` may read it."""
+    omitted: int = 0
+    """Characters that are not shown."""
+    is_error: bool = False
+    redactions: dict[str, int] = {}
+    """Rule -> how often something was hidden."""
 
 
 class ToolCall(Contract):
@@ -83,6 +170,12 @@ class ToolCall(Contract):
     name: str
     arguments: Digest
     """Canonical JSON in the content store."""
+    problem: str = ""
+    """Why the arguments cannot be used; they are then `{}`, and the call must not be run."""
+
+
+StopReason = Literal["tool_use", "result", "end_turn", "max_tokens", "refusal"]
+"""Why a model stopped: it asks for tools, answered, only talked, was cut off, or declined."""
 
 
 class ModelCallRequest(Contract):
@@ -106,10 +199,13 @@ class ModelCallResult(Contract):
 
     conversation: Digest
     """With the reply appended."""
-    stop: Literal["tool_use", "result", "end_turn", "max_tokens", "refusal"]
+    stop: StopReason
     tool_calls: tuple[ToolCall, ...] = ()
     result: Digest | None = None
-    """The arguments of the result tool, unvalidated."""
+    """The arguments of the result tool as canonical JSON, unvalidated; none if they are no JSON
+    object without repeated keys, which `problem` then says."""
+    problem: str = ""
+    """What was wrong with the reply, in words that may be told to the model; never its text."""
     usage: Usage
     model: str = ""
     """As the provider names it."""

@@ -24,6 +24,7 @@ REPOSITORY_WORKFLOW = "RepositoryWorkflow"
 PIPELINE_WORKFLOW = "PipelineWorkflow"
 DEPLOYMENT_WORKFLOW = "DeploymentWorkflow"
 ENVIRONMENT_WORKFLOW = "EnvironmentWorkflow"
+LEASE_WORKFLOW = "LeaseWorkflow"
 MONITOR_WORKFLOW = "MonitorWorkflow"
 ROLLBACK_WORKFLOW = "RollbackWorkflow"
 
@@ -41,6 +42,7 @@ SIGNAL_RENEW_LOCK = "renew_lock"
 SIGNAL_RELEASE_LOCK = "release_lock"
 SIGNAL_LOCK_ANSWERED = "lock_answered"
 SIGNAL_LOCK_PROBED = "lock_probed"
+SIGNAL_EMIT = "emit"
 SIGNAL_RECORD_RELEASE = "record_release"
 SIGNAL_RECORD_OBSERVATION = "record_observation"
 UPDATE_DECIDE = "decide"
@@ -94,6 +96,19 @@ def pipeline_id(slug: str, event: str, revision: str) -> str:
 def environment_id(slug: str, environment: str) -> str:
     """`environment/<host>/<path>/<environment>`."""
     return f"environment/{slug}/{environment}"
+
+
+def lease_id(slug: str, environment: str, holder: str) -> str:
+    """`lease/<host>/<path>/<environment>/<key id>`: one key's hold on one lock."""
+    return f"lease/{slug}/{environment}/{holder}"
+
+
+def lock_name(path: str) -> str:
+    """The name under which a path's own lock stands beside the environments' locks.
+
+    No environment can have it: theirs hold no colon.
+    """
+    return f"lock:{path}"
 
 
 def deployment_id(slug: str, environment: str, revision: str) -> str:

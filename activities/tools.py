@@ -1,0 +1,205 @@
+"""Tools of MCP servers: which an agent has, and one call of one of them. Holds MCP credentials."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from pilothouse.clients.mcp import McpClients, ToolAnswer
+from pilothouse.clients.store import ContentStore
+from pilothouse.gitops.agents.framing import MAX_LINES, READ_MORE, frame, read_more
+from pilothouse.gitops.agents.sanitise import Clean, one_line, sanitise
+from pilothouse.gitops.agents.schemas import IDEMPOTENCY_KEY, argument_problems
+from pilothouse.gitops.agents.toolset import (
+    READ_MORE_TOOL,
+    READ_MORE_TOOL_SPEC,
+    AdvertisedTool,
+    OfferedTool,
+    needed_servers,
+    select_tools,
+)
+from pilothouse.gitops.redaction import Redactor
+from pilothouse.models.agents import (
+    Material,
+    ToolCallRequest,
+    ToolCallResult,
+    ToolList,
+    ToolListRequest,
+)
+from pilothouse.models.conversations import TOOL_LIST, ToolDefinition
+from pilothouse.models.errors import PermanentError
+
+HEADER_ANNOTATION: Final = b'"x-mcp-header"'
+"""In a schema: some arguments travel in headers, and only the server's listing says which."""
+
+
+class ToolActivities:
+    """What an agent's workflow may do with tools."""
+
+    def __init__(
+        self, *, store: ContentStore, clients: McpClients, secrets: Sequence[str] = ()
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: where arguments are read from and results go.
+            clients: the MCP servers.
+            secrets: values that this process holds; no text leaves with one of them.
+        """
+        self._store = store
+        self._clients = clients
+        self._secrets = tuple(secrets)
+
+    @activity.defn
+    async def list_tools(self, request: ToolListRequest) -> ToolList:
+        """What an agent may call in this run, and why not the rest of what Git allows it.
+
+        Asks only the servers that classify a tool which the agent may have. Reads only, so it may
+        be repeated; the workflow does it once for each run, and what was listed then holds.
+
+        Raises:
+            PermanentError: `ToolRefused`, a server refuses us.
+            TemporaryError: `ToolUnavailable`, a server is down.
+        """
+        servers = needed_servers(request.allowed, request.servers)
+        listed = await asyncio.gather(
+            *(
+                self._clients.list_tools(name, server, timeout=request.timeout_seconds)
+                for name, server in servers.items()
+            )
+        )
+        advertised: Mapping[str, tuple[AdvertisedTool, ...]] = dict(
+            zip(servers, listed, strict=True)
+        )
+        chosen = await asyncio.to_thread(
+            select_tools,
+            advertised,
+            allowed=request.allowed,
+            servers=request.servers,
+            read_only=request.read_only,
+        )
+        redactor = Redactor(self._secrets)
+        definitions = [self._kept(tool, redactor) for tool in chosen.tools]
+        return ToolList(
+            tools=(*(tool.spec for tool in chosen.tools), READ_MORE_TOOL_SPEC),
+            definitions=self._store.put(TOOL_LIST.dump_json((*definitions, READ_MORE_TOOL))),
+            left_out=chosen.left_out,
+        )
+
+    @activity.defn
+    async def call_tool(self, request: ToolCallRequest) -> ToolCallResult:
+        """Call one tool and put its answer, sanitised and framed, into the content store.
+
+        Arguments that do not fit the schema, and errors of the tool itself, are answers for the
+        model. A call that writes is sent once, unless its server takes the operation id: then, and
+        for calls that read, it may be repeated.
+
+        Raises:
+            PermanentError: `ToolRefused`; `ToolUnavailable` if it is not known whether a call that
+                writes took effect.
+            TemporaryError: `ToolUnavailable`.
+        """
+        arguments = self._arguments(request)
+        answer = await self._answer(request, arguments)
+        return await asyncio.to_thread(self._result, request, answer)
+
+    def _kept(self, tool: OfferedTool, redactor: Redactor) -> ToolDefinition:
+        """What the model is told of a tool: its words are untrusted like any other."""
+        text = sanitise(tool.definition.description, redactor).text
+        self._store.put(tool.definition.description.encode("utf-8", "replace"))
+        self._store.put(tool.schema_bytes)
+        return tool.definition.model_copy(update={"description": text})
+
+    def _arguments(self, request: ToolCallRequest) -> dict[str, JsonValue]:
+        parsed = json.loads(self._store.get(request.arguments))
+        if not isinstance(parsed, dict):
+            raise PermanentError("InvalidRequest", "a tool's arguments have to be a JSON object")
+        return parsed
+
+    async def _answer(
+        self, request: ToolCallRequest, arguments: dict[str, JsonValue]
+    ) -> ToolAnswer:
+        spec = request.spec
+        schema = self._schema(request)
+        problems = argument_problems(json.loads(schema), arguments)
+        if problems:
+            return ToolAnswer("the call was not made: " + "; ".join(problems), is_error=True)
+        if spec.name == READ_MORE and request.server is None:
+            return self._read_more(request, arguments)
+        if request.server is None or not spec.server:
+            raise PermanentError("InvalidRequest", f"there is no built-in tool {spec.name!r}")
+        repeatable = spec.kind == "read" or spec.keyed
+        if activity.info().attempt > 1 and not repeatable:
+            raise PermanentError(
+                "ToolUnavailable",
+                f"the worker ended while {spec.server}/{spec.tool} was called; it is not known "
+                "whether the call took effect, so it is not repeated",
+            )
+        if spec.keyed:
+            arguments = {**arguments, IDEMPOTENCY_KEY: request.key}
+        return await self._clients.call(
+            spec.server,
+            request.server,
+            spec.tool,
+            arguments,
+            key=request.key,
+            timeout=request.timeout_seconds,
+            repeatable=repeatable,
+            list_first=HEADER_ANNOTATION in schema,
+        )
+
+    def _schema(self, request: ToolCallRequest) -> bytes:
+        if request.spec.name == READ_MORE and request.server is None:
+            return json.dumps(READ_MORE_TOOL.input_schema).encode()
+        if request.spec.input_schema is None:
+            raise PermanentError("InvalidRequest", f"{request.spec.name!r} has no schema")
+        return self._store.get(request.spec.input_schema)
+
+    def _read_more(
+        self, request: ToolCallRequest, arguments: Mapping[str, JsonValue]
+    ) -> ToolAnswer:
+        """Only what this agent was shown a part of: a digest is no key to the whole store."""
+        ref = str(arguments["ref"])
+        if ref not in request.readable:
+            return ToolAnswer("you were not shown a text with this `ref`", is_error=True)
+        start, lines = arguments.get("start", 1), arguments.get("lines", 100)
+        text = read_more(
+            self._store.get(ref).decode("utf-8", "replace"),
+            grep=str(arguments.get("grep", "")),
+            start=int(start) if isinstance(start, int | float) else 1,
+            lines=int(lines) if isinstance(lines, int | float) else MAX_LINES,
+        )
+        return ToolAnswer(text)
+
+    def _result(self, request: ToolCallRequest, answer: ToolAnswer) -> ToolCallResult:
+        redactor = Redactor(self._secrets, salt=_run_of(request.key))
+        clean: Clean = sanitise(answer.text, redactor)
+        cut = answer.cut + clean.cut
+        text = clean.text + (f"\n[{cut} more characters were not read]" if cut else "")
+        full = self._store.put(text.encode("utf-8", "replace"))
+        title = one_line(f"{request.spec.server} {request.spec.tool}".strip(), redactor, limit=150)
+        framed = frame(text, id=request.evidence, title=f"tool {title}", key=request.key, ref=full)
+        body = framed.body.encode("utf-8", "replace")
+        return ToolCallResult(
+            text=self._store.put(framed.text.encode("utf-8", "replace")),
+            material=Material(
+                id=request.evidence,
+                kind="tool",
+                title=title,
+                content=self._store.put(body),
+                size=len(body),
+                untrusted=True,
+            ),
+            full=full,
+            omitted=framed.omitted,
+            is_error=answer.is_error,
+            redactions=dict(clean.redactions),
+        )
+
+
+def _run_of(key: str) -> str:
+    """`<workflow id>/<run id>` of `<workflow id>/<run id>/<call number>`."""
+    return key.rpartition("/")[0]
