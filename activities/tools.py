@@ -12,7 +12,7 @@ from pilothouse.clients.mcp import McpClients, ToolAnswer
 from pilothouse.clients.store import ContentStore
 from pilothouse.gitops.agents.framing import MAX_LINES, READ_MORE, frame, read_more
 from pilothouse.gitops.agents.sanitise import Clean, one_line, sanitise
-from pilothouse.gitops.agents.schemas import IDEMPOTENCY_KEY, argument_problems
+from pilothouse.gitops.agents.schemas import IDEMPOTENCY_KEY, argument_problems, with_words
 from pilothouse.gitops.agents.toolset import (
     READ_MORE_TOOL,
     READ_MORE_TOOL_SPEC,
@@ -28,9 +28,11 @@ from pilothouse.models.agents import (
     ToolCallResult,
     ToolList,
     ToolListRequest,
+    ToolSpec,
 )
 from pilothouse.models.conversations import TOOL_LIST, ToolDefinition
 from pilothouse.models.errors import PermanentError
+from pilothouse.models.objects import canonical_json
 
 HEADER_ANNOTATION: Final = b'"x-mcp-header"'
 """In a schema: some arguments travel in headers, and only the server's listing says which."""
@@ -64,16 +66,7 @@ class ToolActivities:
             PermanentError: `ToolRefused`, a server refuses us.
             TemporaryError: `ToolUnavailable`, a server is down.
         """
-        servers = needed_servers(request.allowed, request.servers)
-        listed = await asyncio.gather(
-            *(
-                self._clients.list_tools(name, server, timeout=request.timeout_seconds)
-                for name, server in servers.items()
-            )
-        )
-        advertised: Mapping[str, tuple[AdvertisedTool, ...]] = dict(
-            zip(servers, listed, strict=True)
-        )
+        advertised = await self._listed(request)
         chosen = await asyncio.to_thread(
             select_tools,
             advertised,
@@ -82,10 +75,11 @@ class ToolActivities:
             read_only=request.read_only,
         )
         redactor = Redactor(self._secrets)
-        definitions = [self._kept(tool, redactor) for tool in chosen.tools]
+        kept = [self._kept(tool, redactor) for tool in chosen.tools]
+        definitions = (*(definition for _, definition in kept), READ_MORE_TOOL)
         return ToolList(
-            tools=(*(tool.spec for tool in chosen.tools), READ_MORE_TOOL_SPEC),
-            definitions=self._store.put(TOOL_LIST.dump_json((*definitions, READ_MORE_TOOL))),
+            tools=(*(spec for spec, _ in kept), READ_MORE_TOOL_SPEC),
+            definitions=self._store.put(TOOL_LIST.dump_json(definitions)),
             left_out=chosen.left_out,
         )
 
@@ -106,12 +100,33 @@ class ToolActivities:
         answer = await self._answer(request, arguments)
         return await asyncio.to_thread(self._result, request, answer)
 
-    def _kept(self, tool: OfferedTool, redactor: Redactor) -> ToolDefinition:
+    async def _listed(self, request: ToolListRequest) -> dict[str, tuple[AdvertisedTool, ...]]:
+        servers = needed_servers(request.allowed, request.servers)
+        listing = {
+            name: asyncio.create_task(
+                self._clients.list_tools(name, server, timeout=request.timeout_seconds)
+            )
+            for name, server in servers.items()
+        }
+        try:
+            await asyncio.gather(*listing.values())
+        finally:
+            for task in listing.values():  # one that is down is enough: the rest need not answer
+                task.cancel()
+        return {name: task.result() for name, task in listing.items()}
+
+    def _kept(self, tool: OfferedTool, redactor: Redactor) -> tuple[ToolSpec, ToolDefinition]:
         """What the model is told of a tool: its words are untrusted like any other."""
-        text = sanitise(tool.definition.description, redactor).text
-        self._store.put(tool.definition.description.encode("utf-8", "replace"))
-        self._store.put(tool.schema_bytes)
-        return tool.definition.model_copy(update={"description": text})
+        description = sanitise(tool.definition.description, redactor).text
+        shown = with_words(
+            tool.definition.input_schema, lambda text: one_line(text, redactor, limit=500)
+        )
+        told = {"description": description, "input_schema": shown}
+        kept = {
+            "description": self._store.put(description.encode("utf-8", "replace")),
+            "input_schema": self._store.put(canonical_json(shown)),
+        }
+        return tool.spec.model_copy(update=kept), tool.definition.model_copy(update=told)
 
     def _arguments(self, request: ToolCallRequest) -> dict[str, JsonValue]:
         parsed = json.loads(self._store.get(request.arguments))

@@ -25,6 +25,7 @@ from pilothouse.models.errors import PermanentError, TemporaryError
 from pilothouse.models.objects import canonical_json
 from pilothouse.models.pipeline import McpServer
 from tests.mcp_servers.hosting import Hosted, hosted
+from tests.mcp_servers.server import World
 
 KINDS: Any = {
     "get_logs": "read",
@@ -73,6 +74,11 @@ class Agent:
         )
         return await environment.run(self._activities.call_tool, request)
 
+    def everything(self) -> str:
+        """What is in the content store."""
+        kept = [path for path in self.directory.rglob("*") if path.is_file()]
+        return "".join(path.read_text(errors="replace") for path in kept)
+
     def text(self, digest: str) -> str:
         return self.store.get(digest).decode()
 
@@ -97,6 +103,18 @@ async def test_an_agent_is_told_of_its_tools_and_why_it_has_no_others(agent: Age
     assert definitions[0].input_schema["required"] == ["pod"]
 
 
+async def test_what_a_server_says_of_its_tools_is_sanitised(tmp_path: Path) -> None:
+    clients = McpClients(McpAccess())
+    async with hosted(World(description="Logs\u200b. token=hunter2-canary \x1b[2J")) as host:
+        agent = Agent(tmp_path, host, clients)
+        listed = await agent.list("get_logs")
+    await clients.aclose()
+    told = agent.text(listed.definitions)
+    assert "Logs. token=<REDACTED:" in told
+    assert "hunter2" not in agent.everything()
+    assert agent.text(listed.tools[0].description).startswith("Logs.")
+
+
 async def test_a_pin_of_git_disables_a_tool_that_changed(agent: Agent) -> None:
     pin = (await agent.spec("get_logs")).pin
     assert (await agent.list("get_logs", get_logs=pin)).tools[0].pinned
@@ -110,10 +128,8 @@ async def test_a_result_is_sanitised_framed_and_kept(agent: Agent) -> None:
     assert shown.startswith('<untrusted id="E1" source="tool k8s get_logs" marker="')
     assert "log of api" in shown
     assert result.redactions == {"assignment": 1}
-    kept = [path for path in agent.directory.rglob("*") if path.is_file()]
-    everything = "".join(path.read_text(errors="replace") for path in kept)
-    assert "hunter2-canary" not in everything
-    assert "\x1b" not in everything
+    assert "hunter2-canary" not in agent.everything()
+    assert "\x1b" not in agent.everything()
     assert agent.text(result.material.content) == agent.text(result.full)
     assert result.material.untrusted
 

@@ -93,32 +93,13 @@ class McpClients:
             PermanentError: `ToolRefused`; `ToolUnavailable` if it is not known what happened.
             TemporaryError: `ToolUnavailable`.
         """
-
-        async def talk(session: ClientSession) -> ToolAnswer:
-            if list_first:
-                await session.list_tools()
-            params = types.CallToolRequestParams(
-                name=tool,
-                arguments=dict(arguments),
-                # The TypedDict is open for keys of any name, which mypy does not know yet.
-                _meta=cast(RequestParamsMeta, {IDEMPOTENCY_META: key}),
-            )
-            try:
-                result = await session.send_request(
-                    types.CallToolRequest(params=params), types.CallToolResult
-                )
-            except MCPError as error:
-                if is_transport_fault(error):
-                    raise
-                return bounded(error.message, is_error=True)
-            if result.result_type != "complete":
-                raise PermanentError(
-                    "ToolRefused",
-                    f"the tool {tool!r} of the MCP server {name!r} asks for more input, which an "
-                    "agent cannot give",
-                )
-            return answer_of(result)
-
+        params = types.CallToolRequestParams(
+            name=tool,
+            arguments=dict(arguments),
+            # The TypedDict is open for keys of any name, which mypy does not know yet.
+            _meta=cast(RequestParamsMeta, {IDEMPOTENCY_META: key}),
+        )
+        talk = functools.partial(_call, params=params, server=name, list_first=list_first)
         try:
             return await self._with_session(
                 name, server, talk, timeout=timeout, repeatable=repeatable
@@ -221,6 +202,28 @@ class McpClients:
         if self._programs.get(key) is program:
             del self._programs[key]
             await program.stop()
+
+
+async def _call(
+    session: ClientSession, *, params: types.CallToolRequestParams, server: str, list_first: bool
+) -> ToolAnswer:
+    if list_first:
+        await session.list_tools()
+    try:
+        result = await session.send_request(
+            types.CallToolRequest(params=params), types.CallToolResult
+        )
+    except MCPError as error:
+        if is_transport_fault(error):
+            raise
+        return bounded(error.message, is_error=True)
+    if result.result_type != "complete":
+        raise PermanentError(
+            "ToolRefused",
+            f"the tool {params.name!r} of the MCP server {server!r} asks for more input, which an "
+            "agent cannot give",
+        )
+    return answer_of(result)
 
 
 async def _list(session: ClientSession) -> tuple[AdvertisedTool, ...]:

@@ -1,7 +1,7 @@
 """The input schemas of tools, from servers that we do not trust."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import jsonschema_rs
@@ -131,6 +131,20 @@ class _Expansion:
         return self.schema(target, (*within, reference), depth + 1)
 
 
+def with_words(schema: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """The schema with its titles and descriptions changed: those are words to a model."""
+    if isinstance(schema, list):
+        return [with_words(item, change) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: change(item)
+        if key in {"description", "title"} and isinstance(item, str)
+        else with_words(item, change)
+        for key, item in schema.items()
+    }
+
+
 def argument_problems(schema: Schema, arguments: Mapping[str, JsonValue]) -> tuple[str, ...]:
     """What is wrong with a call's arguments; empty: nothing.
 
@@ -164,4 +178,3 @@ def _validator(schema: bytes) -> jsonschema_rs.Validator:
         offline=True,
         pattern_options=jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000),
     )
-

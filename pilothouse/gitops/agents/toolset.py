@@ -74,13 +74,8 @@ class OfferedTool(NamedTuple):
 
     spec: ToolSpec
     definition: ToolDefinition
-    """What the model sees. Its description still has to be sanitised."""
+    """What the model sees. Its words still have to be sanitised."""
     hints: ToolHints
-
-    @property
-    def schema_bytes(self) -> bytes:
-        """What `spec.input_schema` is the digest of."""
-        return canonical_json(self.definition.input_schema)
 
 
 class Toolset(NamedTuple):

@@ -27,7 +27,8 @@ class Redactor:
     """Replaces each credential by `<REDACTED:rule:hash8>`; the same value has the same hash.
 
     The placeholder says what was there, so that a model neither takes it for the value nor "fixes"
-    it. The hash is keyed by `salt`: whoever sees it cannot look a weak password up in a table.
+    it. The hash is keyed by the values that this process holds: by anything that others can know,
+    they could try weak passwords until one fits. A process that holds none shows no hash.
     """
 
     def __init__(self, known: Iterable[str] = (), *, salt: str = "") -> None:
@@ -35,12 +36,13 @@ class Redactor:
 
         Args:
             known: values that this process holds; they are hidden wherever they stand.
-            salt: e.g. the id of a run. Equal values are told as equal within it.
+            salt: e.g. the id of a run. Equal values are told as equal within it only.
         """
         # The longest first: a secret that holds another is hidden whole.
         values = sorted({each for each in known if len(each) >= MIN_KNOWN_LENGTH}, key=len)
         self._known = re.compile("|".join(map(re.escape, reversed(values)))) if values else None
-        self._salt = blake2b(salt.encode(), digest_size=32).digest()
+        material = "\0".join([salt, *values]).encode("utf-8", "replace")
+        self._key = blake2b(material, digest_size=32).digest() if values else None
 
     def redact(self, text: str) -> Redacted:
         """Hide what looks like a credential. Idempotent; linear in the text."""
@@ -50,7 +52,9 @@ class Redactor:
             if secret.startswith("<REDACTED:"):
                 return secret
             found[rule] += 1
-            digest = blake2b(secret.encode("utf-8", "replace"), key=self._salt, digest_size=4)
+            if self._key is None:
+                return f"<REDACTED:{rule}>"
+            digest = blake2b(secret.encode("utf-8", "replace"), key=self._key, digest_size=4)
             return f"<REDACTED:{rule}:{digest.hexdigest()}>"
 
         def replace(rule: Rule, match: re.Match[str]) -> str:

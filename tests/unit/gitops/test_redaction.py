@@ -119,7 +119,12 @@ def test_the_same_value_has_the_same_placeholder_within_a_run_only() -> None:
     first, second = REDACTOR.redact("token=abcdef1 x"), REDACTOR.redact("key: 1\npassword=abcdef1")
     placeholder = first.text.removeprefix("token=").split()[0]
     assert placeholder in second.text
-    assert placeholder not in Redactor(salt="other").redact("token=abcdef1 x").text
+    other = Redactor(["known-value-1"], salt="other").redact("token=abcdef1 x").text
+    assert placeholder not in other
+
+
+def test_who_holds_no_secret_shows_no_hash_that_others_could_compute() -> None:
+    assert Redactor(salt="run").redact("token=abcdef1 x").text == "token=<REDACTED:assignment> x"
 
 
 @pytest.mark.parametrize(
