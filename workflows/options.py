@@ -61,6 +61,7 @@ def _profile(
     *,
     one_try: timedelta,
     altogether: timedelta,
+    alive: timedelta = LIVENESS,
     cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL,
 ) -> Profile:
     return Profile(
@@ -68,7 +69,7 @@ def _profile(
             task_queue=queue,
             start_to_close_timeout=one_try,
             schedule_to_close_timeout=altogether,
-            heartbeat_timeout=LIVENESS,
+            heartbeat_timeout=alive,
             retry_policy=_RETRY,
             cancellation_type=cancellation,
         )
@@ -124,4 +125,25 @@ def testing(limit: timedelta) -> Profile:
         one_try=limit + timedelta(minutes=1),
         altogether=limit * 2 + timedelta(minutes=10),
         cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+MAX_CALL = timedelta(minutes=10)
+"""So long one call of a model or a tool may take, whatever is left of the budget."""
+
+GIVING_UP = timedelta(seconds=10)
+"""For a worker to say that its own time limit has come, before the server says it."""
+
+
+def reasoning(limit: timedelta, queue: str = names.AGENTS_QUEUE) -> Profile:
+    """An agent's model and tools, at most `limit` altogether: a server that is down is no hang.
+
+    A cancellation is not waited for. It reaches the worker with its next beat, which then hangs up
+    on the provider; so it beats more often than others.
+    """
+    return _profile(
+        queue,
+        one_try=min(limit, MAX_CALL) + GIVING_UP,
+        altogether=limit + GIVING_UP,
+        alive=timedelta(seconds=5),
     )

@@ -31,18 +31,23 @@ with workflow.unsafe.imports_passed_through():
         SupersedeClaim,
     )
     from pilothouse.models.steps import HeadRequest, PipelineLoad, SnapshotRequest
+    from pilothouse.models.workspace import EmittedEvent
 
 from workflows import options, promotion, stages
 from workflows.commits import publish_commit
 from workflows.deploying.approval import describe_unknown
+from workflows.emissions import Emissions
+from workflows.external import await_external
+from workflows.run import Run
 from workflows.visibility import publish, reason
 
-STAGES: dict[Role, Callable[[stages.Run, str], Awaitable[list[StageReport]]]] = {
+STAGES: dict[Role, Callable[[Run, str], Awaitable[list[StageReport]]]] = {
     "validator": stages.validate,
     "tester": stages.test,
     "deployer": promotion.deploy,
     "monitor": stages.monitor,
     "general": stages.consult,
+    "external": await_external,
 }
 
 
@@ -57,10 +62,11 @@ class PipelineWorkflow:
     @workflow.init
     def __init__(self, request: PipelineRequest) -> None:
         self._request = request
-        self._run: stages.Run | None = None
+        self._run: Run | None = None
         self._superseded: SupersedeClaim | None = None
         self._turn = "reading the repository"
         self._notices: tuple[str, ...] = ()
+        self._emissions = Emissions(request.revision)
         self._result = PipelineResult(
             revision=request.revision, event=request.event, outcome="error"
         )
@@ -88,7 +94,7 @@ class PipelineWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._result
 
-    async def _read(self) -> stages.Run | None:
+    async def _read(self) -> Run | None:
         """The revision's files, and the pipeline that governs them; None if there is none."""
         snapshot = await self._snapshot(self._request.revision)
         governing = snapshot
@@ -118,7 +124,8 @@ class PipelineWorkflow:
             )
             self._update(outcome="blocked", stages=(stage,), message=stage.summary)
             return None
-        return stages.Run(self._request, snapshot, load.pipeline, governing)
+        self._emissions.open(load.pipeline)
+        return Run(self._request, snapshot, load.pipeline, governing, self._show, self._emissions)
 
     async def _snapshot(self, revision: str) -> Snapshot:
         return await options.GIT(
@@ -127,7 +134,7 @@ class PipelineWorkflow:
             summary=f"read {names.short(revision)} from Git",
         )
 
-    async def _walk(self, run: stages.Run) -> None:
+    async def _walk(self, run: Run) -> None:
         """Give every agent its turn whose trigger came, until none is left."""
         emitted = set(triggers.opening_events(self._request.event))
         done: set[str] = set()
@@ -142,6 +149,7 @@ class PipelineWorkflow:
             took = (workflow.now() - started).total_seconds()
             for each in reports:
                 self._append(each if each.seconds else each.model_copy(update={"seconds": took}))
+            run.reports += reports
             done.add(agent)
             emitted |= {each.event for each in reports if each.event}
 
@@ -162,7 +170,7 @@ class PipelineWorkflow:
 
     # -- record -----------------------------------------------------------------------------------
 
-    async def _record(self, run: stages.Run | None) -> None:
+    async def _record(self, run: Run | None) -> None:
         """One commit on the status branch; without a pipeline file the default one is used."""
         self._turn = "recording"
         self._show()
@@ -211,10 +219,19 @@ class PipelineWorkflow:
             await self._run.supersede(claim)
         self._show()
 
+    @workflow.signal(
+        name=names.SIGNAL_EMIT,
+        description="An agent outside ends its stage: {event, by, revision, status_commit}.",
+    )
+    def emit(self, event: EmittedEvent) -> None:
+        """A claim: it ends the stage whose event it is, or is refused where people look."""
+        self._emissions.judge(event)
+        self._show()
+
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         """Say that a signal's name is not known: the server never tells its sender."""
-        notice = describe_unknown(name, (names.SIGNAL_SUPERSEDE,))
+        notice = describe_unknown(name, (names.SIGNAL_SUPERSEDE, names.SIGNAL_EMIT))
         deployments = "decisions go to the deployment's workflow, see Relationships"
         self._notices = (*self._notices, f"{notice}; {deployments}")[-20:]
         self._show()
@@ -224,7 +241,8 @@ class PipelineWorkflow:
         """What it is doing and what it knows."""
         return {
             "turn": self._turn,
-            "notices": list(self._notices),
+            "awaited": self._emissions.awaited,
+            "notices": [*self._notices, *self._emissions.notices],
             "result": self._result.model_dump(mode="json", exclude={"report"}),
         }
 
@@ -239,7 +257,8 @@ class PipelineWorkflow:
 
     def _details(self) -> str:
         waits_in = self._run.waits_in if self._run is not None else ""
-        return pipeline_report(self._result, self._turn, waits_in, self._notices)
+        notices = (*self._notices, *self._emissions.notices)
+        return pipeline_report(self._result, self._turn, waits_in, notices, self._emissions.awaited)
 
     def _show(self) -> None:
         workflow.set_current_details(self._details())

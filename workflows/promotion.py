@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
         StageReport,
     )
 
-from workflows.stages import Run
+from workflows.run import Run
 
 DEPLOYMENT_OUTCOMES: dict[str, StageOutcome] = {
     "deployed": "passed",
@@ -23,6 +23,8 @@ DEPLOYMENT_OUTCOMES: dict[str, StageOutcome] = {
     "expired": "blocked",
     "on_hold": "blocked",
 }
+MAX_REASON = 500
+"""Characters of why a person is asked."""
 
 
 async def deploy(run: Run, agent: str) -> list[StageReport]:
@@ -40,6 +42,7 @@ async def deploy(run: Run, agent: str) -> list[StageReport]:
             continue
         result = await _deploy_one(run, environment, run.request.revision)
         reports.append(_deployment_report(agent, environment, result))
+        run.heed(agent, result.advice)
         if result.outcome == "deployed":
             run.deployed.append(environment)
             continue
@@ -86,12 +89,14 @@ async def _deploy_one(run: Run, environment: str, revision: str) -> DeploymentRe
                 environment=environment,
                 run=workflow.info().workflow_id,
                 snapshot=run.snapshot if run.snapshot.revision == revision else None,
+                ask="; ".join(run.needs_human)[:MAX_REASON],
             ),
             id=names.deployment_id(slug, environment, revision),
             result_type=DeploymentResult,
             parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
             static_summary=f"{names.short(revision)} to {environment}",
         )
+        run.show()
         return await run.deploying
     except WorkflowAlreadyStartedError as error:
         message = f"another run deploys the same revision there: see {error.workflow_id}"

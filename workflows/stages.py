@@ -1,7 +1,5 @@
 """The stages of a run: what each role does in its turn."""
 
-from dataclasses import dataclass, field
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -10,48 +8,36 @@ with workflow.unsafe.imports_passed_through():
     from pilothouse.gitops import triggers
     from pilothouse.models import names
     from pilothouse.models.findings import Finding, ValidationReport, report
-    from pilothouse.models.pipeline import Agent, Pipeline, duration
-    from pilothouse.models.repository import Snapshot
-    from pilothouse.models.runs import (
-        DeploymentResult,
-        MonitorRequest,
-        MonitorResult,
-        PipelineRequest,
-        StageReport,
-        SupersedeClaim,
-    )
+    from pilothouse.models.pipeline import Agent, duration
+    from pilothouse.models.runs import MonitorRequest, MonitorResult, StageReport
     from pilothouse.models.steps import MonitorScheduleRequest, RenderRequest, TestRequest
 
 from workflows import options
+from workflows.run import Run
 
-
-@dataclass
-class Run:
-    """What the stages of one run share."""
-
-    request: PipelineRequest
-    snapshot: Snapshot
-    pipeline: Pipeline
-    governing: Snapshot
-    """Whose pipeline file and policies count: the snapshot's own, or a pull request's base's."""
-    superseded: str = ""
-    deploying: "workflow.ChildWorkflowHandle[object, DeploymentResult] | None" = None
-    deployed: list[str] = field(default_factory=list)
-    """Environments that took this revision."""
-
-    @property
-    def waits_in(self) -> str:
-        """The workflow whose page says what is waited for now; empty if it is this one's."""
-        return self.deploying.id if self.deploying is not None else ""
-
-    async def supersede(self, claim: SupersedeClaim) -> None:
-        """Stop before the next stage, and the deployment that runs now if it is not writing."""
-        self.superseded = claim.by or "a newer revision"
-        if self.deploying is not None:
-            await self.deploying.signal(names.SIGNAL_SUPERSEDE, claim)
+TESTS_TASK = (
+    "Say what the results of the tests mean. If a failure looks like chance, say why; it stays a "
+    "failure."
+)
 
 
 async def validate(run: Run, agent: str) -> list[StageReport]:
+    """Rules first, on every environment; then the model on what rules cannot see."""
+    validation = run.validation = await _check(run)
+    blocked = validation.verdict == "block"
+    ruled = StageReport(
+        agent=agent,
+        outcome="blocked" if blocked else "passed",
+        event="status.rejected" if blocked else "status.validated",
+        summary=_sum_up(validation),
+        validation=validation,
+    )
+    show = run.known().model_copy(update={"validation": validation})
+    task = run.task_for(agent, validation.verdict)
+    return [await run.advised(ruled, task, show, against="status.rejected")]
+
+
+async def _check(run: Run) -> ValidationReport:
     """Render and check every environment; the same finding in two of them is said once."""
     findings: dict[Finding, Finding] = {}
     objects = omitted = 0
@@ -69,20 +55,12 @@ async def validate(run: Run, agent: str) -> list[StageReport]:
         namespace = run.pipeline.environments[environment].namespace
         for finding in rendered.report.findings:
             findings.setdefault(_anywhere(finding, namespace), finding)
+        if rendered.bundle is not None:
+            run.bundles[environment] = rendered.bundle.content
         objects = max(objects, rendered.report.objects)
         omitted = max(omitted, rendered.report.omitted)
     summed = report(list(findings.values()), objects)
-    validation = summed.model_copy(update={"omitted": summed.omitted + omitted})
-    blocked = validation.verdict == "block"
-    return [
-        StageReport(
-            agent=agent,
-            outcome="blocked" if blocked else "passed",
-            event="status.rejected" if blocked else "status.validated",
-            summary=_sum_up(validation),
-            validation=validation,
-        )
-    ]
+    return summed.model_copy(update={"omitted": summed.omitted + omitted})
 
 
 def _anywhere(finding: Finding, namespace: str) -> Finding:
@@ -103,20 +81,25 @@ def _sum_up(validation: ValidationReport) -> str:
 
 
 async def test(run: Run, agent: str) -> list[StageReport]:
-    """Run the declared commands; a pull request's code is never run here."""
-    declared: Agent = run.pipeline.agents[agent]
+    """Run the declared commands, then ask the model; a pull request's code is never run here."""
     if run.request.is_pull_request:
         summary = "a pull request's code is not run here: tests run once it is merged"
         return [StageReport(agent=agent, outcome="skipped", summary=summary)]
+    ruled = await _run_commands(run, agent)
+    task = run.task_for(agent, "pass" if ruled.outcome == "passed" else "block", TESTS_TASK)
+    show = run.known().model_copy(update={"tests": ruled.tests})
+    return [await run.advised(ruled, task, show, against="status.tests_failed")]
+
+
+async def _run_commands(run: Run, agent: str) -> StageReport:
+    declared: Agent = run.pipeline.agents[agent]
     if not declared.commands:
-        return [
-            StageReport(
-                agent=agent,
-                outcome="passed",
-                event="status.tests_passed",
-                summary="no commands are declared: nothing was tested",
-            )
-        ]
+        return StageReport(
+            agent=agent,
+            outcome="passed",
+            event="status.tests_passed",
+            summary="no commands are declared: nothing was tested",
+        )
     each = duration(declared.timeout)
     tests = await options.testing(each * len(declared.commands))(
         WorkspaceActivities.run_tests,
@@ -133,15 +116,13 @@ async def test(run: Run, agent: str) -> list[StageReport]:
     if not tests.passed:
         how = "ran out of time" if last.timed_out else f"exit {last.exit_code}"
         summary = f"`{last.command}` failed: {how}"
-    return [
-        StageReport(
-            agent=agent,
-            outcome="passed" if tests.passed else "failed",
-            event="status.tests_passed" if tests.passed else "status.tests_failed",
-            summary=summary,
-            tests=tests,
-        )
-    ]
+    return StageReport(
+        agent=agent,
+        outcome="passed" if tests.passed else "failed",
+        event="status.tests_passed" if tests.passed else "status.tests_failed",
+        summary=summary,
+        tests=tests,
+    )
 
 
 async def monitor(run: Run, agent: str) -> list[StageReport]:
@@ -158,6 +139,7 @@ async def monitor(run: Run, agent: str) -> list[StageReport]:
                 policy=policy,
                 health_checks=checks,
                 trigger="deployment",
+                agent=run.task_for(agent) if run.pipeline.agents[agent].model else None,
             ),
             id=names.monitor_id(repository.slug, environment, run.request.revision),
             result_type=MonitorResult,
@@ -175,6 +157,7 @@ async def monitor(run: Run, agent: str) -> list[StageReport]:
                 ),
                 summary=f"look at {environment} every {trigger.removeprefix('cron.')}",
             )
+        run.heed(agent, look.advice)
         healthy = look.verdict == "healthy"
         reports.append(
             StageReport(
@@ -183,20 +166,19 @@ async def monitor(run: Run, agent: str) -> list[StageReport]:
                 outcome="passed" if healthy else "failed",
                 event="status.healthy" if healthy else "status.degraded",
                 summary=look.message,
+                advice=look.advice,
             )
         )
     return reports
 
 
 async def consult(run: Run, agent: str) -> list[StageReport]:
-    """A general agent: without a model there is nothing that it could say."""
-    declared = run.pipeline.agents[agent]
-    event = declared.emits[0] if declared.emits else f"{agent.replace('-', '_')}_passed"
-    return [
-        StageReport(
-            agent=agent,
-            outcome="skipped",
-            event=f"status.{event}",
-            summary="no model is configured: this agent had nothing to say",
-        )
-    ]
+    """A general agent: all of its stage is what its model says."""
+    good, *bad = (f"status.{event}" for event in triggers.emitted_events(run.pipeline, agent))
+    task = run.task_for(agent)
+    if not task.spec.model:
+        summary = "no model is configured: this agent had nothing to say"
+        return [StageReport(agent=agent, outcome="skipped", event=good, summary=summary)]
+    ruled = StageReport(agent=agent, outcome="passed", event=good, summary="no rules of its own")
+    show = run.known().model_copy(update={"validation": run.validation})
+    return [await run.advised(ruled, task, show, against=bad[0] if bad else "")]

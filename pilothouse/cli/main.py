@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pilothouse.cli.cached import CACHED, run_cached
+from pilothouse.clients.temporal.leaving import leave
 
 if TYPE_CHECKING:
     import typer
@@ -28,10 +29,14 @@ COMMANDS = {
     "approve": "runs:approve",
     "reject": "runs:reject",
     "rollback": "runs:rollback",
+    "owner": "ownership:owner",
+    "pipeline": "pipeline:app",
+    "workspace": "workspace:app",
+    "agents": "agents:app",
 }
-"""Command -> module in `pilothouse.cli` and function. Only the module of the command that is asked
-for is imported: of a short command's time the imports are the most."""
-_SILENT = frozenset({"rules", "validate"})
+"""Command -> module in `pilothouse.cli`, and function or group of commands. Only the module of the
+command that is asked for is imported: of a short command's time the imports are the most."""
+_SILENT = frozenset({"pipeline", "rules", "validate"})
 """What they run logs nothing, so that the logging library need not be imported to quieten it."""
 
 
@@ -50,7 +55,11 @@ def application(*wanted: str) -> "typer.Typer":
     # With a callback one command alone is still named on the command line.
     app.callback()(_without_options)
     for name in wanted or COMMANDS:
-        app.command(name)(_imported(COMMANDS[name]))
+        found = _imported(COMMANDS[name])
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
 
 
@@ -58,14 +67,23 @@ def _without_options() -> None:
     """The command itself takes no options: its commands do."""
 
 
-def _imported(where: str) -> Callable[..., None]:
+def _imported(where: str) -> "Callable[..., None] | typer.Typer":
     module, _, name = where.partition(":")
-    function: Callable[..., None] = getattr(import_module(f"pilothouse.cli.{module}"), name)
-    return function
+    found: Callable[..., None] | typer.Typer = getattr(
+        import_module(f"pilothouse.cli.{module}"), name
+    )
+    return found
 
 
 def main() -> None:
     """Run the command."""
+    try:
+        _main()
+    except SystemExit as end:
+        leave(end)
+
+
+def _main() -> None:
     words = sys.argv[1:]
     command = next((word for word in words if not word.startswith("-")), "")
     try:

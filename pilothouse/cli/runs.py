@@ -21,7 +21,10 @@ from pilothouse.cli.console import (
     print_json,
     say,
 )
+from pilothouse.gitops.plan.report.visible import visible
+from pilothouse.gitops.reports.agents import advice_line
 from pilothouse.models import names
+from pilothouse.models.agents import AgentResult
 from pilothouse.models.environment import DecideClaim, Decision, EnvironmentState
 from pilothouse.models.repository import RepositoryRef
 from pilothouse.models.runs import (
@@ -41,7 +44,8 @@ Branch = Annotated[str, typer.Option(help="The default branch.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 
 
-def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_here(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run work that asks Temporal; what can go wrong there becomes one line and an exit code."""
     with clear_errors():
         try:
             return asyncio.run(work)
@@ -97,7 +101,7 @@ def deploy(
         )
         return handle.id, await handle.result() if wait else None
 
-    workflow_id, result = _run(work())
+    workflow_id, result = run_here(work())
     if result is None:
         answer = {"workflow": workflow_id}
         print_json(answer) if output is Output.json else say(f"started {workflow_id}")
@@ -106,8 +110,17 @@ def deploy(
         print_json(result.model_dump(mode="json"))
     else:
         say(f"{result.outcome}: {result.message}")
+        _say_advice(result.advice)
     if result.outcome != "deployed":
         raise typer.Exit(ANSWER_IS_NO)
+
+
+def _say_advice(advice: AgentResult | None) -> None:
+    if advice is None:
+        return
+    say(f"  rules say {advice.rules}; {advice_line(advice)}; it counts as {advice.verdict}")
+    if advice.summary:
+        say(f"  in the model's words: {visible(advice.summary)}")
 
 
 def status(
@@ -130,7 +143,7 @@ def status(
         ]
         return {i: await _state(client, i, t) for i, t in zip(ids, types, strict=True)}
 
-    states = _run(work())
+    states = run_here(work())
     if output is Output.json:
         print_json({i: s.model_dump(mode="json") if s else None for i, s in states.items()})
         return
@@ -170,6 +183,8 @@ def _say_environment(state: EnvironmentState) -> None:
     good = state.last_good
     say(f"  last good: {names.short(good.revision) if good else 'none yet'}")
     say(f"  lock: {state.holder.holder if state.holder else 'free'}, {len(state.queue)} waiting")
+    if state.ownership is not None:
+        say(f"  owner: {state.owner} alone approves here, since {state.ownership.since[:19]}")
     if state.hold is not None:
         say(f"  on hold ({state.hold.kind}) since {state.hold.since[:19]}: {state.hold.reason}")
     if state.correcting_stopped:
@@ -218,7 +233,7 @@ def _decide(deployment: str, claim: DecideClaim, output: Output) -> None:
         answer = await handle.execute_update(names.UPDATE_DECIDE, claim)
         return Decision.model_validate(answer) if answer else None
 
-    decision = _run(work())
+    decision = run_here(work())
     if output is Output.json:
         print_json(decision.model_dump(mode="json") if decision else None)
     elif decision is None:
@@ -264,7 +279,7 @@ def rollback(
         )
         return result
 
-    result = _run(work())
+    result = run_here(work())
     if output is Output.json:
         print_json(result.model_dump(mode="json"))
     else:

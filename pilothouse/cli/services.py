@@ -33,6 +33,13 @@ def demo(
         bool | None,
         typer.Option(help="Keep the services until Enter; default: in a terminal only."),
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="local|PROVIDER:MODEL",
+            help="Let validator and deployer ask a model; local: a tiny one on this machine.",
+        ),
+    ] = "",
 ) -> None:
     """Tell the whole story on embedded services: pull request, deployment, approval, rollback.
 
@@ -42,7 +49,7 @@ def demo(
 
     keep = sys.stdin.isatty() and sys.stdout.isatty() if wait is None else wait
     with clear_errors():
-        succeeded = asyncio.run(tell(keep=keep))
+        succeeded = asyncio.run(tell(keep=keep, model=model))
     if not succeeded:
         raise typer.Exit(ANSWER_IS_NO)
 
@@ -90,13 +97,18 @@ def doctor(output: OutputOption = Output.text) -> None:
 
 def worker(
     queue: Annotated[list[str], typer.Option(help="Serve only this task queue; repeatable.")] = [],  # noqa: B006
+    agents_queue: Annotated[
+        list[str], typer.Option(help="Serve the `task_queue` of some agents; repeatable.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Serve the task queues; the same as `python -m worker`.
 
     Example: pilothouse worker --queue pilothouse --queue pilothouse-git
     """
     # The worker stands above the library, so it is run as a program, never imported.
-    sys.argv = ["worker", *(part for name in queue for part in ("--queue", name))]
+    served = [*(("--queue", name) for name in queue)]
+    served += [("--agents-queue", name) for name in agents_queue]
+    sys.argv = ["worker", *(part for pair in served for part in pair)]
     runpy.run_module("worker", run_name="__main__", alter_sys=True)
 
 

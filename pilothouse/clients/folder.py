@@ -41,7 +41,7 @@ from pilothouse.models.findings import Finding, Severity, ValidationReport, repo
 from pilothouse.models.objects import Bundle, ObjectRef
 from pilothouse.models.pipeline import Pipeline, PodSecurityLevel
 
-_PIPELINE_KEY = re.compile(rb"^pipeline\s*:", re.MULTILINE)
+_PIPELINE_KEY = re.compile(rb"^(pipeline|workflow)\s*:", re.MULTILINE)
 _BUILDS_AT_ONCE = 4
 _OWN_LIMITS = Limits(size_bytes=MOST_BYTES, nodes=200_000)
 

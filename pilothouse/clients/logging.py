@@ -14,20 +14,19 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
+from pilothouse.gitops import redaction
+
 REDACTED = "[redacted]"
-MIN_SECRET_LENGTH = 6
-"""Shorter known values are not searched for: they would blot out innocent text."""
 _MAX_DEPTH = 8
-_TALKATIVE = ("kubernetes", "httpcore2", "urllib3")
-"""At debug they log requests and answers whole, Secrets included."""
+_TALKATIVE = ("anthropic", "httpcore2", "kubernetes", "openai", "urllib3")
+"""At debug they log requests and answers whole: Secrets, and what a model is told."""
+_QUOTING = ("mcp",)
+"""They log whole what they could not parse, as errors: untrusted text."""
 _SECRET_KEY = re.compile(
     r"secret|passw|token|authorization|credential|signature|cookie|(api|private|access)_?-?key"
     r"|kubeconfig",
     re.IGNORECASE,
 )
-# Bounded repetitions only: both stay linear on any text.
-_BEARER = re.compile(r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_URL_CREDENTIALS = re.compile(r"(://)[^/\s@]{1,512}@")
 # C0, C1 and the marks that turn a line's direction: a log line may not repaint a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -70,6 +69,8 @@ def configure_logging(
     root.setLevel(number)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+    for name in _QUOTING:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _formatter(json: bool, secrets: Iterable[str]) -> logging.Formatter:
@@ -108,14 +109,12 @@ def add_temporal_context(logger: WrappedLogger, method: str, event: EventDict) -
 class Redactor:
     """The last processor before rendering: whatever a line was made of, it sees all of it.
 
-    Hides values under secret-looking keys, known values anywhere, credentials in URLs, and bearer
-    tokens. Keys and the line itself stay, so that one sees that something was there.
+    Hides values under secret-looking keys, known values anywhere, and whatever looks like a
+    credential. Keys and the line itself stay, so that one sees that something was there.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, strip_control: bool = False) -> None:
-        # The longest first: a secret that holds another is hidden whole.
-        known = sorted({each for each in secrets if len(each) >= MIN_SECRET_LENGTH}, key=len)
-        self._known = re.compile("|".join(map(re.escape, reversed(known)))) if known else None
+        self._redactor = redaction.Redactor(secrets)
         self._strip_control = strip_control
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -142,10 +141,7 @@ class Redactor:
         return self._text(value if isinstance(value, str) else repr(value))
 
     def _text(self, text: str) -> str:
-        if self._known:
-            text = self._known.sub(REDACTED, text)
-        text = _URL_CREDENTIALS.sub(rf"\1{REDACTED}@", text)
-        text = _BEARER.sub(rf"\1 {REDACTED}", text)
+        text = self._redactor.redact(text).text
         return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) if self._strip_control else text
 
 

@@ -36,6 +36,14 @@ class StoredTree(Mapping[str, bytes]):
         """The paths that Git marks as executable."""
         return frozenset(p for p, entry in self._entries.items() if entry["mode"] == _EXECUTABLE)
 
+    def changed_since(self, other: "StoredTree") -> frozenset[str]:
+        """The paths whose content the other tree does not have there."""
+        return frozenset(
+            path
+            for path, entry in self._entries.items()
+            if entry["digest"] != other._entries.get(path, {}).get("digest")
+        )
+
     def __getitem__(self, path: str) -> bytes:
         return self._store.get(self._entries[path]["digest"])
 

@@ -31,8 +31,7 @@ def note(state: EnvironmentState, text: str) -> EnvironmentState:
 def enqueue(state: EnvironmentState, request: LockRequest) -> EnvironmentState:
     """Queue a lock request once; a rollback goes before everything that is not one."""
     known = {waiting.holder for waiting in state.queue}
-    if state.holder is not None:
-        known.add(state.holder.holder)
+    known |= {each.holder for each in (state.holder, state.lender) if each is not None}
     if request.holder in known:
         return state
     if len(state.queue) >= MAX_QUEUE and not request.rollback:
@@ -53,6 +52,8 @@ def renew(state: EnvironmentState, holder: str, now: datetime) -> EnvironmentSta
 def release(state: EnvironmentState, holder: str, wrote: str = "") -> EnvironmentState:
     """Free the lock if it is this holder's, and forget its place in the queue.
 
+    What a lease had lent goes back to it, unless it has ended meanwhile.
+
     Args:
         state: before.
         holder: workflow id.
@@ -61,19 +62,43 @@ def release(state: EnvironmentState, holder: str, wrote: str = "") -> Environmen
     queue = tuple(waiting for waiting in state.queue if waiting.holder != holder)
     update: dict[str, object] = {"queue": queue}
     if state.holder is not None and state.holder.holder == holder:
-        update |= {"holder": None, "expires_at": "", "current": wrote or state.current}
+        back = state.lender
+        update |= {
+            "holder": back,
+            "lender": None,
+            "expires_at": state.expires_at if back is not None else "",
+            "current": wrote or state.current,
+        }
+    elif state.lender is not None and state.lender.holder == holder:
+        update["lender"] = None
     return state.model_copy(update=update)
+
+
+def next_in_line(state: EnvironmentState) -> LockRequest | None:
+    """Whose request is to be answered now; None while all of them wait for the holder.
+
+    A lease that holds the lock lends it to what was asked for in its name. A deployment never does:
+    it writes.
+    """
+    holder = state.holder
+    if holder is None:
+        return next(iter(state.queue), None)
+    if holder.writes:
+        return None
+    return next((each for each in state.queue if each.under == holder.holder), None)
 
 
 def answer_next(
     state: EnvironmentState, now: datetime
 ) -> tuple[EnvironmentState, LockRequest, LockAnswer]:
-    """Answer the first in the queue: grant with the next fencing number, or refuse.
+    """Answer whose turn it is: grant with the next fencing number, or refuse.
 
-    The lock must be free and the queue not empty.
+    There must be somebody next in line.
     """
-    request, *rest = state.queue
-    state = state.model_copy(update={"queue": tuple(rest)})
+    request = next_in_line(state)
+    assert request is not None, "nobody is next in line"
+    rest = tuple(each for each in state.queue if each is not request)
+    state = state.model_copy(update={"queue": rest})
     if reason := refusal(state, request):
         answer = LockAnswer(granted=False, reason=reason, hold=state.hold)
         return note(state, f"refused {request.holder}: {reason}"), request, answer
@@ -81,7 +106,12 @@ def answer_next(
         state = note(state, f"{bad}; forced by {request.forced}")
     fencing = max(state.fencing, request.seen_fencing) + 1
     granted = state.model_copy(
-        update={"fencing": fencing, "holder": request, "expires_at": _expiry(request, now)}
+        update={
+            "fencing": fencing,
+            "holder": request,
+            "lender": state.holder,
+            "expires_at": _expiry(request, now),
+        }
     )
     answer = LockAnswer(
         granted=True,
@@ -90,6 +120,7 @@ def answer_next(
         good=tuple(past for past in state.releases if _is_good(past))[-MAX_GOOD:],
         current=state.current,
         hold=state.hold,
+        owner=state.owner,
     )
     return granted, request, answer
 
@@ -103,7 +134,7 @@ def refusal(state: EnvironmentState, request: LockRequest) -> str:
         return ""
     if hold is not None and hold.kind == "manual":
         return f"on hold since {hold.since} by {hold.by}: {hold.reason}"
-    bad = "" if request.forced else _known_bad(state, request)
+    bad = _known_bad(state, request) if request.writes and not request.forced else ""
     return f"{bad}; push a fix, resume the environment, or force it" if bad else ""
 
 

@@ -3,12 +3,15 @@
 import json
 from datetime import datetime
 
+from pilothouse.gitops.reports.agents import advice_of
 from pilothouse.models.names import short
-from pilothouse.models.runs import PipelineRequest, PipelineResult
+from pilothouse.models.runs import PipelineRequest, PipelineResult, StageReport
 from pilothouse.models.steps import CommitRequest
 
 NOTICE = "written by Pilothouse; a projection of the workflow's history, not its source"
 MAX_FINDINGS = 20
+MAX_ADVICE = 5
+"""Findings of a model in the record; all of them are in its own workflow."""
 
 
 def status_commit(
@@ -66,10 +69,39 @@ def _run(result: PipelineResult, run: str) -> str:
                     finding.model_dump(mode="json")
                     for finding in (stage.validation.findings if stage.validation else ())
                 ][:MAX_FINDINGS],
+                **_advice(stage),
             }
             for stage in result.stages
         ],
     })
+
+
+def _advice(stage: StageReport) -> dict[str, object]:
+    """Who asked a model: what rules and model said, side by side, and what it cost."""
+    advice = advice_of(stage)
+    if advice is None:
+        return {}
+    kept = {"outcome", "rules", "model_verdict", "verdict", "needs_human", "message"}
+    kept |= {"model", "turns", "tools", "usage"}
+    findings = [
+        {
+            "severity": judged.finding.severity,
+            "object": judged.finding.object,
+            "message": judged.finding.message,
+            "cites": [each.id for each in judged.finding.evidence],
+            "hypothesis": not judged.resolved,
+        }
+        for judged in advice.findings[:MAX_ADVICE]
+    ]
+    return {
+        "advice": {
+            **advice.model_dump(mode="json", include=kept),
+            "summary": advice.summary[:500],
+            "findings": findings,
+            "omitted": advice.omitted + len(advice.findings) - len(findings),
+            "left_out": [each.tool for each in advice.left_out],
+        }
+    }
 
 
 def _json(value: dict[str, object]) -> str:

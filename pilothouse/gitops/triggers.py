@@ -2,7 +2,17 @@
 
 from collections.abc import Collection
 
-from pilothouse.models.pipeline import Pipeline
+from pilothouse.models.pipeline import Pipeline, Role, named_role
+
+ROLE_EVENTS: dict[Role, tuple[str, ...]] = {
+    "validator": ("validated", "rejected"),
+    "tester": ("tests_passed", "tests_failed"),
+    "deployer": ("deployed", "rolled_back", "deploy_failed"),
+    "monitor": ("healthy", "degraded"),
+}
+"""What the stages with a core of their own emit, the good outcome first."""
+AFTER_DEPLOYMENT = "status.deployed"
+"""What gives every monitor a turn, whatever else triggers it."""
 
 
 def opening_events(event: str) -> frozenset[str]:
@@ -26,10 +36,30 @@ def ready(pipeline: Pipeline, emitted: Collection[str], done: Collection[str]) -
     for name, agent in pipeline.agents.items():
         triggers = set(agent.triggers)
         if pipeline.role_of(name) == "monitor":
-            triggers.add("status.deployed")
+            triggers.add(AFTER_DEPLOYMENT)
         if name not in done and triggers & set(emitted):
             turn.append(name)
     return tuple(turn)
+
+
+def emitted_events(pipeline: Pipeline, name: str) -> tuple[str, ...]:
+    """The events that an agent's stage may end with, without `status.`, the good one first.
+
+    Roles with a core of their own have fixed ones. Others have those in `emits`; without any, an
+    outside agent that is named like a role stands in for it and has the role's, and the rest have
+    `<name>_passed` and `<name>_failed`.
+    """
+    role = pipeline.role_of(name)
+    if role in ROLE_EVENTS:
+        return ROLE_EVENTS[role]
+    agent = pipeline.agents[name]
+    if agent.emits:
+        return agent.emits
+    stands_in_for = named_role(name)
+    if role == "external" and stands_in_for is not None:
+        return ROLE_EVENTS[stands_in_for]
+    stem = name.replace("-", "_")
+    return (f"{stem}_passed", f"{stem}_failed")
 
 
 def cron_triggers(pipeline: Pipeline) -> tuple[str, ...]:

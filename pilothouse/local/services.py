@@ -1,8 +1,9 @@
 """All embedded services of one machine, in one directory: started together, stopped in order.
 
 What needs no cluster starts at once. The control plane may first have to be built, which takes
-minutes; pull requests are validated meanwhile. The worker of the cluster queue is a process of its
-own: it alone is given the kubeconfig, and only the deployer's.
+minutes; pull requests are validated meanwhile. The workers of the cluster queue and of the agents'
+queue are processes of their own: one alone is given the kubeconfig, and only the deployer's; the
+other alone is given keys of models.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from pilothouse.clients.settings import inherited_environment
+from pilothouse.clients.settings import worker_environment
 from pilothouse.local.addresses import Addresses, remembered_ports
 from pilothouse.local.controlplane import (
     ControlPlane,
@@ -142,11 +143,19 @@ class LocalServices:
             credentials["PILOTHOUSE_CONTEXT"] = context
         await self._start_worker("worker-cluster", (names.CLUSTER_QUEUE,), credentials)
 
+    async def start_agents_worker(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start the worker of the agents' queue: it alone gets model keys and MCP credentials.
+
+        Args:
+            settings: variables for it, besides those of ours.
+        """
+        await self._start_worker("worker-agents", (names.AGENTS_QUEUE,), settings)
+
     async def restart(self, name: str) -> None:
         """Start one of our own programs again after it ended, and wait until it is ready.
 
         Args:
-            name: `git`, `bridge`, `worker`, `worker-cluster` or `nodes`.
+            name: `git`, `bridge`, `worker`, `worker-cluster`, `worker-agents` or `nodes`.
         """
         process, ready = self._ready[name]
         await process.start()
@@ -172,7 +181,7 @@ class LocalServices:
         plane = ControlPlane(nowhere, self._directory / "cluster", detached=True)
         temporal = TemporalServer(self._directory / "temporal", pid_file=self._pid_file("temporal"))
         self._running = [("temporal", temporal.stop), ("control plane", plane.stop)]
-        for name in ("git", "worker", "bridge", "nodes", "worker-cluster"):
+        for name in ("git", "worker", "bridge", "nodes", "worker-cluster", "worker-agents"):
             self._running.append((name, self._process(name, (), {}).stop))
         await self.stop()
 
@@ -201,10 +210,11 @@ class LocalServices:
         await self._start("nodes", "pilothouse.local.nodes", arguments, "simulated nodes are ready")
 
     async def _start_worker(
-        self, name: str, queues: Sequence[str], credentials: Mapping[str, str] | None = None
+        self, name: str, queues: Sequence[str], settings: Mapping[str, str] | None = None
     ) -> None:
         arguments = [part for queue in queues for part in ("--queue", queue)]
-        await self._start(name, "worker", arguments, "serving", credentials)
+        environment = worker_environment(queues, **(settings or {}))
+        await self._start(name, "worker", arguments, "serving", environment)
 
     async def _start(
         self,
@@ -212,15 +222,15 @@ class LocalServices:
         module: str,
         arguments: Sequence[str],
         ready: Probe | str,
-        credentials: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start one of our own programs; it is ready by a probe, or once it wrote some words."""
-        environment = inherited_environment(
-            TEMPORAL_ADDRESS=self.addresses.temporal,
-            PILOTHOUSE_DATA_DIR=str(self.data),
-            **(credentials or {}),
-        )
-        process = self._process(name, [sys.executable, "-m", module, *arguments], environment)
+        given = {
+            **(worker_environment(()) if environment is None else environment),
+            "TEMPORAL_ADDRESS": self.addresses.temporal,
+            "PILOTHOUSE_DATA_DIR": str(self.data),
+        }
+        process = self._process(name, [sys.executable, "-m", module, *arguments], given)
         self._running.append((name, process.stop))
         self._ready[name] = (process, _wrote(process, ready) if isinstance(ready, str) else ready)
         await self.restart(name)

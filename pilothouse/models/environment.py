@@ -55,6 +55,10 @@ class LockRequest(Contract):
     """The plan's digest: what is known to be bad is so under any commit id."""
     forced: str = ""
     """Who insists on what is known to be bad, and why; passes neither hold nor freeze."""
+    writes: bool = True
+    """False: a lease, which keeps others out and deploys nothing by itself."""
+    under: str = ""
+    """Workflow id of a lease: while it holds the lock it lends it to this request."""
 
 
 class LockKey(Contract):
@@ -86,6 +90,8 @@ class LockAnswer(Contract):
     current: str = ""
     """The revision that was written last, whatever became of it."""
     hold: Hold | None = None
+    owner: str = ""
+    """Who alone approves here; empty: whom the pipeline file lets."""
 
 
 class HoldClaim(Claim):
@@ -93,6 +99,26 @@ class HoldClaim(Claim):
 
     reason: str = ""
     by: str = ""
+
+
+class OwnershipClaim(Claim):
+    """Hand an environment to a person, who alone approves there; or back, to nobody."""
+
+    owner: str = ""
+    """Their e-mail; empty: nobody, the pipeline file's approvers decide again."""
+    by: str = ""
+    """Who hands it over: a person, or the id of an API key."""
+    reason: str = ""
+
+
+class Ownership(Contract):
+    """Whose an environment is."""
+
+    owner: str
+    by: str
+    since: str
+    """ISO 8601, workflow time."""
+    reason: str = ""
 
 
 class HoldRequest(Contract):
@@ -139,6 +165,8 @@ class EnvironmentState(Contract):
 
     fencing: int = 0
     holder: LockRequest | None = None
+    lender: LockRequest | None = None
+    """The lease in whose time the holder has the lock, and which has it back afterwards."""
     expires_at: str = ""
     """ISO 8601: when the holder's lease ends unless it is renewed."""
     queue: tuple[LockRequest, ...] = ()
@@ -153,8 +181,15 @@ class EnvironmentState(Contract):
     """The last 20, oldest first."""
     correcting_stopped: str = ""
     """Why drift is only reported, though the policy says `correct`; empty: it is put back."""
+    ownership: Ownership | None = None
+    """None: nobody's in particular."""
     notices: tuple[str, ...] = ()
     """The last 20 things that were refused or taken back, for people."""
+
+    @property
+    def owner(self) -> str:
+        """Who alone approves here; empty: whom the pipeline file lets."""
+        return self.ownership.owner if self.ownership is not None else ""
 
 
 class DecisionClaim(Claim):

@@ -27,6 +27,10 @@ ErrorType = Literal[
     "DecisionRefused",
     "TemporalUnavailable",
     "LocalServiceFailed",
+    "ModelUnavailable",
+    "ModelRefused",
+    "ToolUnavailable",
+    "ToolRefused",
 ]
 """The `type` of each ApplicationError that can reach a history or the sender of an update.
 

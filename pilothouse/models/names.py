@@ -15,12 +15,16 @@ CLUSTER_QUEUE = "pilothouse-cluster"
 """The kubeconfig; no Git write."""
 WORKSPACE_QUEUE = "pilothouse-workspace"
 """The content store, rendering and the test sandbox; no credential at all."""
-TASK_QUEUES = (WORKFLOW_QUEUE, GIT_QUEUE, CLUSTER_QUEUE, WORKSPACE_QUEUE)
+AGENTS_QUEUE = "pilothouse-agents"
+"""Model keys and MCP clients; no kubeconfig, no Git write."""
+TASK_QUEUES = (WORKFLOW_QUEUE, GIT_QUEUE, CLUSTER_QUEUE, WORKSPACE_QUEUE, AGENTS_QUEUE)
 
+AGENT_WORKFLOW = "AgentWorkflow"
 REPOSITORY_WORKFLOW = "RepositoryWorkflow"
 PIPELINE_WORKFLOW = "PipelineWorkflow"
 DEPLOYMENT_WORKFLOW = "DeploymentWorkflow"
 ENVIRONMENT_WORKFLOW = "EnvironmentWorkflow"
+LEASE_WORKFLOW = "LeaseWorkflow"
 MONITOR_WORKFLOW = "MonitorWorkflow"
 ROLLBACK_WORKFLOW = "RollbackWorkflow"
 
@@ -38,6 +42,8 @@ SIGNAL_RENEW_LOCK = "renew_lock"
 SIGNAL_RELEASE_LOCK = "release_lock"
 SIGNAL_LOCK_ANSWERED = "lock_answered"
 SIGNAL_LOCK_PROBED = "lock_probed"
+SIGNAL_EMIT = "emit"
+SIGNAL_TRANSFER_OWNERSHIP = "transfer_ownership"
 SIGNAL_RECORD_RELEASE = "record_release"
 SIGNAL_RECORD_OBSERVATION = "record_observation"
 UPDATE_DECIDE = "decide"
@@ -91,6 +97,24 @@ def pipeline_id(slug: str, event: str, revision: str) -> str:
 def environment_id(slug: str, environment: str) -> str:
     """`environment/<host>/<path>/<environment>`."""
     return f"environment/{slug}/{environment}"
+
+
+def lease_id(slug: str, environment: str, holder: str) -> str:
+    """`lease/<host>/<path>/<environment>/<key id>`: one key's hold on one lock."""
+    return f"lease/{slug}/{environment}/{holder}"
+
+
+def lock_name(path: str) -> str:
+    """The name under which a path's own lock stands beside the environments' locks.
+
+    No environment can have it: theirs hold no colon.
+    """
+    return f"lock:{path}"
+
+
+def agent_id(run: str, agent: str) -> str:
+    """`<run id>/<agent>`: one agent's part of a run, or of a deployment."""
+    return f"{run}/{agent}"
 
 
 def deployment_id(slug: str, environment: str, revision: str) -> str:

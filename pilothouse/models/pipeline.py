@@ -4,22 +4,28 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from pilothouse.models.base import Declaration
+from pilothouse.models.notation import TRIGGER, Model, RelativePath, Trigger, written
 from pilothouse.models.repository import BranchName
 
-Role = Literal["validator", "tester", "deployer", "monitor", "general"]
+Role = Literal["validator", "tester", "deployer", "monitor", "general", "external"]
+"""`external`: somebody outside does the stage and ends it by emitting one of its events."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
+MODEL_PROVIDERS = ("anthropic", "openai", "scripted", "record", "replay")
+"""The providers that every agents worker knows; its settings may name more."""
+
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_CRON_FIELD = r"[0-9*/,-]+"
-_TRIGGER = re.compile(
-    r"webhook\.(push|pull_request)|status\.[a-z0-9_]+|manual"
-    rf"|cron\.([1-9][0-9]{{0,5}}(s|m|min|h|d)|{_CRON_FIELD}( {_CRON_FIELD}){{4}})"
-)
 
 
 def duration(text: str) -> timedelta:
@@ -39,31 +45,64 @@ def _is_duration(text: str) -> str:
     return text
 
 
-Duration = Annotated[str, AfterValidator(_is_duration)]
+Duration = Annotated[str, AfterValidator(_is_duration), written(_DURATION.pattern, "5m", "4h")]
 
 
-def _is_path(text: str) -> str:
-    if text.startswith("/") or ".." in text.split("/") or "\\" in text or not text:
-        raise ValueError("expected a path inside the repository, without '..'")
-    return text.strip("/")
+class Budget(Declaration):
+    """What one stage of an agent may use; checked before each model call."""
+
+    turns: int = Field(default=20, ge=1, le=200)
+    """Model calls."""
+    tokens: int = Field(default=200_000, ge=1)
+    """Input and output together."""
+    time: Duration = "5m"
+    """From the first call to the answer."""
+    cost: float | None = Field(default=None, gt=0)
+    """In US dollars; none: not bounded by cost."""
 
 
-RelativePath = Annotated[str, AfterValidator(_is_path)]
+class McpServer(Declaration):
+    """Where an MCP server is, and what its tools do."""
+
+    transport: Literal["streamable-http", "sse", "stdio"] = "streamable-http"
+    """`sse` is for old servers, `stdio` for a program of the worker's machine."""
+    url: str = ""
+    """For HTTP transports."""
+    command: tuple[str, ...] = ()
+    """For stdio: the program and its arguments, run without a shell."""
+    token: str = ""
+    """Name of the credential in the worker's settings, sent as bearer token; never its value."""
+    tools: dict[str, Literal["read", "write", "external"]] = {}
+    """What each tool does to the world. A tool that is not listed cannot be called."""
+    pins: dict[str, str] = {}
+    """Tool -> `sha256:...` of its name, schema and description. A tool that differs is disabled."""
 
 
 class Agent(Declaration):
     """One agent: its trigger, and what its stage does."""
 
-    trigger: str | tuple[str, ...]
-    """`webhook.push`, `webhook.pull_request`, `status.<name>`, `cron.5min`, `manual`."""
+    trigger: Trigger | tuple[Trigger, ...]
+    """One or several of `webhook.push`, `webhook.pull_request`, `status.<name>`, `cron.5min` and
+    `manual`."""
     role: Role | None = None
     """Which deterministic core it carries; by default the agent's own name says."""
     prompt: str = ""
-    model: str = ""
-    """Empty: the agent works on rules alone."""
+    """What the team wants of it, in plain words."""
+    model: Model = ""
+    """`provider:model`. Empty: the agent works on rules alone."""
     mcp_tools: tuple[str, ...] = ()
+    """The tools that it may call: `tool`, or `server/tool`."""
+    prompt_file: RelativePath | None = None
+    """A Markdown file such as `agents/validator.md`, instead of `prompt`."""
+    budget: Budget = Budget()
+    """What one turn in a run may use."""
+    on_error: Literal["rules", "human", "fail"] = "rules"
+    """What counts when the model has no usable answer: the rules' verdict, a person, or failure."""
+    task_queue: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,100}$")] = ""
+    """Where its model and tool calls run; empty: `pilothouse-agents`, as for everybody."""
     emits: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")], ...] = ()
-    """General agents: the names of `passed` and `failed`, in this order."""
+    """General agents: the names of `passed` and `failed`, in this order. External agents: the
+    events that may end their stage."""
     commands: tuple[str, ...] = ()
     """Tester: commands to run in a clean export of the commit, each split like a shell would but
     run without one."""
@@ -74,7 +113,7 @@ class Agent(Declaration):
     @classmethod
     def _known_triggers(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for trigger in (value,) if isinstance(value, str) else value:
-            if not _TRIGGER.fullmatch(trigger):
+            if not TRIGGER.fullmatch(trigger):
                 raise ValueError(
                     f"{trigger!r} is not a trigger: use webhook.push, webhook.pull_request, "
                     "status.<name>, cron.5min or manual"
@@ -91,7 +130,9 @@ class Approval(Declaration):
     """Whether a person decides, and for how long the question stands."""
 
     required: bool = True
+    """Whether a person decides, once the key `approval` is there."""
     expires: Duration = "4h"
+    """How long the question stands."""
     approvers: tuple[str, ...] = ()
     """Who may decide; empty: anyone but the commit's authors and agents."""
 
@@ -119,8 +160,11 @@ class HealthCheck(Declaration):
     api_version: str
     kind: str
     in_progress: str = ""
+    """True: it is progressing."""
     failed: str = ""
+    """True: it is degraded."""
     current: str = Field(min_length=1)
+    """True: it is healthy."""
 
 
 PodSecurityLevel = Literal["privileged", "baseline", "restricted"]
@@ -130,16 +174,21 @@ class Environment(Declaration):
     """A named target with its own policy."""
 
     namespace: Namespace
+    """The one namespace that it writes to."""
     after: Name | None = None
     """Promotion: deploy only after this environment took the same revision."""
     approval: Approval = Approval(required=False)
+    """Whether a person decides. Without this key nobody is asked."""
     configs: RelativePath | None = None
     """A file of values that override `configs/` for this environment."""
     health_timeout: Duration = "5m"
+    """How long a deployment may take to become healthy."""
     rollback: Literal["automatic", "manual"] = "automatic"
+    """Whether a failed deployment is rolled back by itself."""
     cluster_scoped: bool = False
     """Whether plans may hold cluster-scoped objects or objects of other namespaces."""
     prune: bool = True
+    """Whether objects that left Git are deleted."""
     prune_budget: int = Field(default=10, ge=0)
     """How many objects a plan may delete without a person: above it, approval is asked for."""
     pod_security: PodSecurityLevel | None = None
@@ -151,25 +200,45 @@ class Environment(Declaration):
     resolve_images: bool = False
     """Whether image tags are replaced by digests before the plan is made."""
     ignore: tuple[IgnoreRule, ...] = ()
+    """Fields that others own."""
 
 
 class Status(Declaration):
     """Where status and test results are committed."""
 
     branch: BranchName = "pilothouse/status"
+    """The default branch is allowed."""
+
+
+def named_role(name: str) -> Role | None:
+    """The role that an agent's name says, if it says one."""
+    match name:
+        case "validator" | "tester" | "deployer" | "monitor":
+            return name
+        case _:
+            return None
 
 
 class Pipeline(Declaration):
     """What the pipeline file declares."""
 
     agents: dict[Name, Agent] = Field(min_length=1)
-    environments: dict[Name, Environment] = {}
+    """Name -> agent: one stage of a run each."""
+    environments: dict[Name, Environment] = {"default": Environment(namespace="default")}
+    """Name -> where revisions are deployed to. Not given: the namespace `default`, which is where
+    `kubectl apply` puts things; given and empty: nowhere."""
+    mcp_servers: dict[Name, McpServer] = {}
+    """Name -> a server that has tools for agents."""
     manifests: RelativePath = "manifests"
+    """Where the manifests are: a folder, `.` for the root, or one file."""
     configs: RelativePath = "configs"
+    """Where values for placeholders are."""
     policies: RelativePath = "policies"
     """Folder of own rules in CEL; it need not exist."""
     health_checks: tuple[HealthCheck, ...] = ()
+    """How to judge custom resources."""
     status: Status = Status()
+    """Where results are committed."""
 
     @model_validator(mode="after")
     def _promotions_end(self) -> "Pipeline":
@@ -189,14 +258,7 @@ class Pipeline(Declaration):
 
     def role_of(self, name: str) -> Role:
         """An agent's role: declared, or by its name, or general."""
-        agent = self.agents[name]
-        if agent.role is not None:
-            return agent.role
-        match name:
-            case "validator" | "tester" | "deployer" | "monitor":
-                return name
-            case _:
-                return "general"
+        return self.agents[name].role or named_role(name) or "general"
 
     def before(self, name: str) -> tuple[str, ...]:
         """The environments that a revision passes before this one, the first one first."""
@@ -220,6 +282,6 @@ class Pipeline(Declaration):
 
 
 class PipelineFile(Declaration):
-    """The document itself."""
+    """The document itself, in full. `models.short_form` has the other form."""
 
     pipeline: Pipeline

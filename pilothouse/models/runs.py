@@ -6,6 +6,7 @@ CLI with a line of JSON.
 
 from typing import Literal
 
+from pilothouse.models.agents import AgentRequest, AgentResult
 from pilothouse.models.base import Claim, Contract
 from pilothouse.models.environment import Decision, LockAnswer, Release
 from pilothouse.models.findings import ValidationReport
@@ -99,6 +100,8 @@ class StageReport(Contract):
     tests: "TestReport | None" = None
     environment: str = ""
     deployment: "DeploymentResult | None" = None
+    advice: AgentResult | None = None
+    """What the agent's model said; none: no model was asked."""
 
 
 class CommandResult(Contract):
@@ -174,10 +177,15 @@ class DeploymentRequest(Contract):
     """A rollback or correction: the digest of the plan that was healthy; no other is deployed."""
     restore: RenderedBundle | None = None
     """The bundle of that plan; deployed when the revision renders to another."""
+    ask: str = ""
+    """Why a person has to look before anything is written, whatever the policy; empty: by policy.
+    """
     unattended: bool = False
     """Nobody is there to be asked: what needs a person's decision ends as `blocked`."""
     lease: LockAnswer | None = None
     """A lock that the starter holds and goes on holding."""
+    under: str = ""
+    """Workflow id of a lease of the environment: while it holds the lock it lends it to this."""
     snapshot: Snapshot | None = None
     """The revision's files, if the starter has read them already."""
 
@@ -212,6 +220,8 @@ class DeploymentResult(Contract):
     drift: DriftReport | None = None
     """What differed from the plan when it was read back."""
     rollback: "RollbackResult | None" = None
+    advice: AgentResult | None = None
+    """What the deployer's model said of the plan; none: no model was asked."""
     remark: str = ""
     """What people should know of the objects; empty: they are what the revision renders to."""
     report: str = ""
@@ -254,6 +264,8 @@ class MonitorRequest(Contract):
     """Not given: read from the pipeline file at the default branch's head."""
     health_checks: tuple[HealthCheck, ...] = ()
     trigger: Literal["deployment", "schedule", "manual"] = "manual"
+    agent: AgentRequest | None = None
+    """Whom to ask about what was seen; nobody without one. Only from a workflow of ours."""
 
 
 class MonitorResult(Contract):
@@ -264,6 +276,8 @@ class MonitorResult(Contract):
     """What the inventory says is deployed."""
     health: HealthReport | None = None
     drift: DriftReport | None = None
+    advice: AgentResult | None = None
+    """What the monitor's model said; none: no model was asked."""
     message: str = ""
     report: str = ""
 

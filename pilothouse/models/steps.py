@@ -167,6 +167,8 @@ class LedgerEntry(Contract):
     """What the environment remembers of it; nothing if it never was there."""
 
     release: Release | None = None
+    owner: str = ""
+    """Who alone approves there; empty: whom the pipeline file lets."""
 
 
 class CommitRequest(Contract):

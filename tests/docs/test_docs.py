@@ -20,14 +20,35 @@ from pilothouse.gitops.validation.rules import RULES
 from pilothouse.local.nodes.pods.behavior import BEHAVIORS, PREFIX
 from pilothouse.models import names
 from pilothouse.models.errors import ErrorType
-from pilothouse.models.pipeline import Agent, Approval, Environment, Pipeline, Status
+from pilothouse.models.pipeline import (
+    Agent,
+    Approval,
+    Budget,
+    Environment,
+    McpServer,
+    Pipeline,
+    Status,
+)
 from pilothouse.models.runs import CommandResult, PipelineResult, StageReport, TestReport
 from tests.docs.pages import ROOT, Page, all_pages, codes, page, rows
 from tests.docs.rule_tables import written_anew
 from tests.docs.samples import deployed
 
 PAGES = all_pages()
-COMMANDS: dict[str, Any] = typer.main.get_command(application()).commands  # type: ignore[attr-defined] # a group
+
+
+def commands_of(group: Any, words: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every command by its words, those of groups included."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found |= commands_of(command, (*words, name))
+        else:
+            found[" ".join((*words, name))] = command
+    return found
+
+
+COMMANDS = commands_of(typer.main.get_command(application()))
 HOSTS = {
     "git.example.org",
     "hooks.example.org",
@@ -104,7 +125,7 @@ def test_the_readme_fits_on_two_screens_and_its_make_targets_exist() -> None:
 @pytest.mark.parametrize("one", PAGES, ids=ids)
 def test_each_pipeline_file_that_is_shown_is_one(one: Page) -> None:
     for fence in one.fences:
-        if fence.language == "yaml" and fence.text.lstrip().startswith("pipeline:"):
+        if fence.language == "yaml" and re.search(r"(?m)^(pipeline|workflow):", fence.text):
             pipeline, findings = parse_pipeline(fence.text.encode())
             assert pipeline is not None, findings
 
@@ -135,9 +156,12 @@ def typed_lines(one: Page) -> list[list[str]]:
 
 @pytest.mark.parametrize("one", PAGES, ids=ids)
 def test_each_pilothouse_line_uses_commands_and_options_that_exist(one: Page) -> None:
-    for program, command, *words in typed_lines(one):
+    for program, *words in typed_lines(one):
         if program != "pilothouse":
             continue
+        command = next(
+            " ".join(words[:many]) for many in (1, 2, 3) if " ".join(words[:many]) in COMMANDS
+        )
         known = {name for option in COMMANDS[command].params for name in spellings(option)}
         used = {word for word in words if re.match(r"^--?[a-z]", word)}
         assert used <= known, command
@@ -168,7 +192,7 @@ def spellings(option: Any) -> list[str]:
 
 
 def test_the_command_page_has_a_section_for_each_command_and_no_other() -> None:
-    titles = re.findall(r"(?m)^## pilothouse (\w+)$", page("docs/reference/cli.md").text)
+    titles = re.findall(r"(?m)^## pilothouse ([\w ]+)$", page("docs/reference/cli.md").text)
     assert titles == list(COMMANDS)
 
 
@@ -200,6 +224,8 @@ def shown_default(field: FieldInfo) -> str:
             return "none"
         case bool():
             return f"`{str(field.default).lower()}`"
+        case dict() as entries if entries:
+            return ", ".join(f"`{name}`" for name in entries)
         case "" | () | {}:
             return "empty"
         case default:
@@ -211,6 +237,8 @@ def shown_default(field: FieldInfo) -> str:
     [
         ("pipeline", Pipeline),
         ("agents", Agent),
+        ("budget", Budget),
+        ("MCP servers", McpServer),
         ("environments", Environment),
         ("approval", Approval),
         ("status", Status),
@@ -313,6 +341,7 @@ def test_each_search_attribute_queue_and_id_is_documented() -> None:
         names.pipeline_id(slug, "<event>", revision),
         names.deployment_id(slug, environment, revision),
         names.environment_id(slug, environment),
+        names.lease_id(slug, environment, "<key id>"),
         names.monitor_id(slug, environment, "<look>"),
         names.schedule_id(slug, environment),
         names.rollback_id(slug, environment, "<request id>"),

@@ -64,8 +64,14 @@ class Project:
         """Push the good commit."""
         return await self.push("Serve model v1.2.1", *GOOD)
 
+    async def question(self, revision: str, event: str = "push") -> str:
+        """Wait until production asks; returns the plan's digest."""
+        asked = await self.see.question(revision, {"staging"}, event)
+        assert asked is not None, "the run ended without a question"
+        return asked.plan
+
     async def approve(self, revision: str) -> PipelineResult:
-        plan = await self.see.question(revision, "production")
+        plan = await self.question(revision)
         deployment = names.deployment_id(self.repository.slug, "production", revision)
         handle = self.stack.client.get_workflow_handle(deployment)
         claim = {"by": "lead@example.org", "plan": plan}

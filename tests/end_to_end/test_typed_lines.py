@@ -12,6 +12,7 @@ import pytest
 from pilothouse.cli.demo.story import GOOD
 from pilothouse.models import names
 from pilothouse.models.runs import DeploymentResult, MonitorResult, RollbackResult
+from pilothouse.models.workspace import LeaseState
 
 pytestmark = pytest.mark.timeout(300)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "workflows.md"
@@ -69,7 +70,7 @@ async def test_each_line_works_as_it_stands(stack: Any) -> None:
     await typist.enter(start)
     first = await project.push("Serve model v1.2.1", *GOOD)
     await typist.enter(event)
-    plan = await project.see.question(first, "production")
+    plan = await project.question(first)
     assert first in await typist.enter(query)
 
     (deployment_start, approve, reject, decide) = page["DeploymentWorkflow"]
@@ -79,7 +80,7 @@ async def test_each_line_works_as_it_stands(stack: Any) -> None:
     assert result.outcome == "succeeded"
 
     second = await project.push("Serve model v1.2.2", *NEXT)
-    plan = await project.see.question(second, "production")
+    plan = await project.question(second)
     await typist.enter(reject, REVISION=second, PLAN=plan)
     rejected = typist.handle(names.deployment_id(slug, "production", second), DeploymentResult)
     assert (await rejected.result()).outcome == "rejected"
@@ -87,16 +88,26 @@ async def test_each_line_works_as_it_stands(stack: Any) -> None:
 
     (pipeline_start,) = page["PipelineWorkflow"]
     await typist.enter(pipeline_start, REVISION=second)
-    plan = await project.see.question(second, "production", event="manual")
+    plan = await project.question(second, "manual")
     assert "approved:true" in await typist.enter(decide, REVISION=second, PLAN=plan)
     assert (await project.see.run(second, "manual")).outcome == "succeeded"
 
-    environment_start, hold, resume, query = page["EnvironmentWorkflow"]
+    environment_start, hold, resume, hand, hand_back, query = page["EnvironmentWorkflow"]
     await typist.enter(environment_start)
     await typist.enter(hold)
     assert "audit week" in await typist.enter(query)
     await typist.enter(resume)
     assert (await project.see.environment("production")).hold is None
+    await typist.enter(hand)
+    assert (await project.see.environment("production")).owner == "lead@example.org"
+    await typist.enter(hand_back)
+    assert (await project.see.environment("production")).owner == ""
+
+    lease_start, release = page["LeaseWorkflow"]
+    await typist.enter(lease_start, REVISION=second)
+    await typist.enter(release)
+    lease = typist.handle(names.lease_id(slug, "staging", "k000000000001"), LeaseState)
+    assert (await lease.result()).phase == "ended"
 
     (monitor_start,) = page["MonitorWorkflow"]
     await typist.enter(monitor_start)

@@ -318,7 +318,6 @@ async def test_no_signed_body_and_no_header_makes_a_server_error(bridge: Bridge)
 
     @settings(
         max_examples=200,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     @given(BODY, st.sampled_from(["push", "pull_request"]) | HEADER, st.just("d-1") | HEADER)

@@ -32,6 +32,7 @@ from pilothouse.models.runs import (
     RepositoryState,
     RollbackRequest,
 )
+from tests.replay.agent_scenarios import AGENT_SCENARIOS
 from tests.replay.shown import HISTORIES, SHOWN, disagreements
 from tests.workflow.world import World, dev_server, revision, two_environments, until, working
 
@@ -229,6 +230,7 @@ SCENARIOS: dict[str, Scenario] = {
     "environment-after-rollback": environment_after_rollback,
     "environment-drift-put-back": drift_put_back,
     "monitor-healthy": healthy,
+    **AGENT_SCENARIOS,
 }
 
 

@@ -21,7 +21,7 @@ class Shown:
 
     workflow: str
     outcome: str = ""
-    """`outcome` or `verdict` of the result; empty: an entity, which must not have ended."""
+    """`outcome`, `verdict` or `phase` of the result; empty: an entity, which has not ended."""
     activities: frozenset[str] = frozenset()
     """Activity types that must have been scheduled."""
     never: frozenset[str] = frozenset()
@@ -36,6 +36,7 @@ class Shown:
 
 _READS = frozenset({"take_snapshot", "load_pipeline", "render_and_validate", "plan_deployment"})
 _WRITES = frozenset({"apply_plan", "await_health"})
+_CONVERSES = frozenset({"open_conversation", "list_tools", "call_model"})
 _REVERTS = frozenset({"propose_commit", "publish_commit"})
 
 SHOWN = {
@@ -135,6 +136,55 @@ SHOWN = {
         activities=frozenset({"read_head", "load_pipeline", "observe_environment"}),
         never=_WRITES,
     ),
+    "agent-answered": Shown(
+        names.AGENT_WORKFLOW,
+        "answered",
+        activities=_CONVERSES | {"call_tool", "read_answer"},
+        words=("k8s/peek", "it panics"),
+    ),
+    "agent-in-circles": Shown(
+        names.AGENT_WORKFLOW,
+        "loop",
+        activities=_CONVERSES | {"call_tool"},
+        never=frozenset({"read_answer"}),
+    ),
+    "agent-superseded": Shown(
+        names.AGENT_WORKFLOW,
+        "superseded",
+        activities=_CONVERSES | {"call_tool"},
+        never=frozenset({"read_answer"}),
+        signals={names.SIGNAL_SUPERSEDE: 1},
+    ),
+    "pipeline-advised": Shown(
+        names.PIPELINE_WORKFLOW,
+        "succeeded",
+        activities=frozenset({"render_and_validate", "gather_material", "publish_commit"}),
+        signals={names.SIGNAL_EMIT: 1},
+        children={names.AGENT_WORKFLOW: 1, names.DEPLOYMENT_WORKFLOW: 1},
+        words=("asks for a person", "scanner_passed"),
+    ),
+    "deployment-advised": Shown(
+        names.DEPLOYMENT_WORKFLOW,
+        "deployed",
+        activities=_WRITES | {"plan_deployment", "gather_material", "read_release"},
+        signals={names.SIGNAL_APPROVE: 2},
+        children={names.AGENT_WORKFLOW: 1},
+        words=('"by":"lead@example.org"',),
+    ),
+    "environment-handed-over": Shown(
+        names.ENVIRONMENT_WORKFLOW,
+        signals={names.SIGNAL_TRANSFER_OWNERSHIP: 2},
+        words=("audit week",),
+    ),
+    "lease-released": Shown(
+        names.LEASE_WORKFLOW,
+        "ended",
+        signals={
+            names.SIGNAL_RENEW_LOCK: 1,
+            names.SIGNAL_LOCK_ANSWERED: 1,
+            names.SIGNAL_RELEASE_LOCK: 1,
+        },
+    ),
 }
 
 
@@ -180,7 +230,7 @@ def _outcome(events: list[dict[str, Any]]) -> str:
     completed = last.get("workflowExecutionCompletedEventAttributes")
     if completed is not None:
         result = json.loads(b64decode(completed["result"]["payloads"][0]["data"]))
-        return str(result.get("outcome") or result.get("verdict"))
+        return str(result.get("outcome") or result.get("verdict") or result.get("phase"))
     ends = ("FAILED", "TERMINATED", "CANCELED", "TIMED_OUT", "CONTINUED_AS_NEW")
     kind = str(last["eventType"])
     return kind if kind.startswith("EVENT_TYPE_WORKFLOW_EXECUTION_") and kind.endswith(ends) else ""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from temporalio.client import Client
 
 from activities.serving import activities_of
-from pilothouse.clients.settings import Settings
+from pilothouse.clients.settings import AGENT_CREDENTIALS, Settings
 from pilothouse.models import names
 from pilothouse.models.errors import ErrorType
 from tests.wiring import reading
@@ -19,7 +19,14 @@ from tests.workflow.world import two_environments
 from workflows import WORKFLOWS
 
 REGISTERED = [reading.registered(cls) for cls in WORKFLOWS]
-CREDENTIALS = {"kubeconfig", "context", "git_credentials"}
+MODELS_AND_TOOLS = {*AGENT_CREDENTIALS, "mcp_commands", "workspace_url"}
+CREDENTIALS = {
+    "kubeconfig",
+    "context",
+    "git_credentials",
+    "workspace_key",
+    *MODELS_AND_TOOLS,
+}
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -139,6 +146,8 @@ async def test_the_doubles_of_the_workflow_tests_have_the_real_contracts(
         (names.GIT_QUEUE, {"git_credentials"}),
         (names.CLUSTER_QUEUE, {"kubeconfig", "context"}),
         (names.WORKSPACE_QUEUE, set[str]()),
+        (names.AGENTS_QUEUE, MODELS_AND_TOOLS),
+        ("another-agents-queue", MODELS_AND_TOOLS),
     ],
 )
 async def test_a_queue_asks_for_its_own_credentials_only(
@@ -149,7 +158,19 @@ async def test_a_queue_asks_for_its_own_credentials_only(
     assert settings.asked == may_ask_for
 
 
-@pytest.mark.parametrize("queue", [names.WORKFLOW_QUEUE, names.GIT_QUEUE, names.WORKSPACE_QUEUE])
+def test_whatever_holds_a_secret_counts_as_a_credential_here() -> None:
+    secrets = {
+        name
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in repr(field.annotation) or name in AGENT_CREDENTIALS
+    }
+    assert secrets <= CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [names.WORKFLOW_QUEUE, names.GIT_QUEUE, names.WORKSPACE_QUEUE, names.AGENTS_QUEUE],
+)
 async def test_only_the_cluster_queue_needs_a_kubeconfig(queue: str, tmp_path: Path) -> None:
     nowhere = Settings(data_dir=tmp_path, kubeconfig=tmp_path / "absent")
     async with asyncio.timeout(20):

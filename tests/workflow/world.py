@@ -19,12 +19,16 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.errors import ErrorTranslation
 from activities.ledgers import LedgerActivities
+from activities.material import MaterialActivities
 from pilothouse.clients.temporal.converter import DATA_CONVERTER
 from pilothouse.models import names
 from pilothouse.models.environment import Release
+from pilothouse.models.errors import PermanentError
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.health import Diagnosis, DriftReport, Evidence, HealthReport
+from pilothouse.models.material import Gathered, MaterialRequest
 from pilothouse.models.objects import (
     ApplyReport,
     ObjectChange,
@@ -58,6 +62,7 @@ from pilothouse.models.steps import (
     SnapshotRequest,
     TestRequest,
 )
+from tests.workflow.voices import Voices
 from workflows import WORKFLOWS
 from workflows.border import SignalBorder
 
@@ -91,6 +96,8 @@ class World:
     """revision -> what it deploys, where that is not the revision itself (a revert)."""
     tests_pass: bool = True
     unreachable: bool = False
+    nothing_to_show: bool = False
+    """Whether the texts for agents are gone."""
     pipeline_findings: tuple[Finding, ...] = ()
     authors: dict[str, str] = field(default_factory=dict)
     unchanged: bool = False
@@ -112,12 +119,15 @@ class World:
     """How many pushes find that the branch moved."""
     writing: asyncio.Event | None = None
     """If set, an apply waits for it."""
+    voices: Voices = field(default_factory=Voices)
+    """What models say and tools answer."""
     rendered: list[RenderRequest] = field(default_factory=list)
     planned: list[PlanRequest] = field(default_factory=list)
     observed: list[ObserveRequest] = field(default_factory=list)
     applied: list[ApplyRequest] = field(default_factory=list)
     published: list[PublishRequest] = field(default_factory=list)
     schedules: list[MonitorScheduleRequest] = field(default_factory=list)
+    gathered: list[MaterialRequest] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
     def content(self, rev: str) -> str:
@@ -278,6 +288,15 @@ class World:
         return True
 
     @activity.defn
+    async def gather_material(self, request: MaterialRequest) -> Gathered:
+        self.gathered.append(request)
+        if self.nothing_to_show:
+            raise PermanentError("StoreMiss", "the texts are gone")
+        # Trees and bundles are words here, with nothing in the store; the rest is real.
+        stored = request.model_copy(update={"snapshot": None, "bundles": {}})
+        return await MaterialActivities(store=self.voices.store).gather_material(stored)
+
+    @activity.defn
     async def ensure_monitor_schedule(self, request: MonitorScheduleRequest) -> str:
         self.schedules.append(request)
         return "schedule"
@@ -305,7 +324,9 @@ class World:
                 self.run_tests,
                 self.ensure_monitor_schedule,
                 self.read_release,
+                self.gather_material,
             ],
+            names.AGENTS_QUEUE: self.voices.served(),
         }
 
 
@@ -358,7 +379,7 @@ async def working(client: Client, world: World) -> AsyncIterator[World]:
                 task_queue=queue,
                 workflows=WORKFLOWS if queue == names.WORKFLOW_QUEUE else [],
                 activities=activities,
-                interceptors=[SignalBorder()],
+                interceptors=[SignalBorder(), ErrorTranslation()],
             )
             await stack.enter_async_context(worker)
         yield world

@@ -10,6 +10,7 @@ from datetime import datetime
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from pilothouse.gitops import ownership
     from pilothouse.models.environment import DecideClaim, Decision, DecisionClaim
     from pilothouse.models.names import short
     from pilothouse.models.pipeline import Approval
@@ -26,6 +27,7 @@ class ApprovalDesk:
         self._plan = ""
         self._policy = Approval()
         self._authors: frozenset[str] = frozenset()
+        self._owner = ""
         self._closed = ""
         self._early: list[DecideClaim] = []
         self.decision: Decision | None = None
@@ -37,6 +39,22 @@ class ApprovalDesk:
         early, self._early = self._early, []
         for claim in early:
             self.judge(claim, now)
+
+    def owned_by(self, owner: str) -> None:
+        """Only the environment's owner approves: what somebody else approved counts no more.
+
+        Args:
+            owner: empty: whom the policy lets.
+        """
+        if owner and owner != self._owner:
+            self.note(f"{owner} owns the environment: only they approve")
+        self._owner = owner
+        decision = self.decision
+        if decision is None or not decision.approved:
+            return
+        if why := ownership.refuses(owner, decision.by):
+            self.note(f"the approval by {decision.by[:60]} does not count: {why}")
+            self.decision = None
 
     def close(self, why: str) -> None:
         """No decision can count any more."""
@@ -91,7 +109,7 @@ class ApprovalDesk:
         allowed = {name.lower() for name in self._policy.approvers}
         if allowed and who not in allowed:
             return "not among the environment's approvers"
-        return ""
+        return ownership.refuses(self._owner, who)
 
     def note(self, text: str) -> None:
         """Say something to people; the last twenty are kept."""

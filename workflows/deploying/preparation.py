@@ -30,10 +30,15 @@ class Prepared:
     """Everything that is decided on."""
 
     snapshot: Snapshot
+    pipeline: Pipeline
     environment: Environment
-    checks: tuple[HealthCheck, ...]
     bundle: RenderedBundle
     plan: Plan
+
+    @property
+    def checks(self) -> tuple[HealthCheck, ...]:
+        """How custom resources are judged."""
+        return self.pipeline.health_checks
 
 
 async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
@@ -57,7 +62,7 @@ async def prepare(request: DeploymentRequest, update: Update) -> Prepared:
     await stop_if_not_promoted(request, environment.after)
     bundle = await _bundle(request, snapshot, pipeline, update)
     plan = await _plan(request, bundle, environment, update)
-    return Prepared(snapshot, environment, pipeline.health_checks, bundle, plan)
+    return Prepared(snapshot, pipeline, environment, bundle, plan)
 
 
 def _stop_if_claimed(request: DeploymentRequest) -> None:

@@ -1,5 +1,6 @@
 """The person in the story who commits and pushes."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -10,6 +11,8 @@ import pilothouse
 
 EXAMPLE = "model-api"
 PERSON = Actor("Dana Developer", "dana@example.org")
+Edit = tuple[str, str, str]
+"""Path, old text, new text."""
 
 
 def example_folder() -> Path:
@@ -38,18 +41,13 @@ class Author:
         self._repo = Repo.clone_from(self._url, self._folder, branch="main")
         return self._repo.head.commit.hexsha
 
-    def change(self, branch: str, message: str, *edits: tuple[str, str, str]) -> str:
-        """Commit on a branch made from main's newest state; edits are (path, old, new)."""
+    def change(self, branch: str, message: str, *edits: Edit) -> str:
+        """Commit on a branch made from main's newest state."""
         repo = self._open()
         repo.remote().fetch()
         repo.git.checkout("-B", branch, "origin/main")
-        for name, old, new in edits:
-            path = self._folder / name
-            text = path.read_text(encoding="utf-8")
-            if old not in text:
-                raise ValueError(f"{name} does not contain {old!r}")
-            path.write_text(text.replace(old, new), encoding="utf-8")
-            repo.index.add([name])
+        _edit(self._folder, edits)
+        repo.index.add([name for name, _, _ in edits])
         return repo.index.commit(message, author=PERSON, committer=PERSON).hexsha
 
     def push(self, ref: str) -> None:
@@ -75,10 +73,20 @@ class Author:
         return self._repo
 
 
-def first_commit(folder: Path) -> Repo:
-    """A repository with the example as its first commit on main, without any remote."""
+def first_commit(folder: Path, *edits: Edit) -> Repo:
+    """A repository with the example, edited, as its first commit on main, without any remote."""
     copytree(example_folder(), folder, ignore=ignore_patterns("__pycache__"))
+    _edit(folder, edits)
     repo = Repo.init(folder, initial_branch="main")
     repo.git.add("--all")
     repo.index.commit("Start model-api", author=PERSON, committer=PERSON)
     return repo
+
+
+def _edit(folder: Path, edits: Iterable[Edit]) -> None:
+    for name, old, new in edits:
+        path = folder / name
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise ValueError(f"{name} does not contain {old!r}")
+        path.write_text(text.replace(old, new), encoding="utf-8")

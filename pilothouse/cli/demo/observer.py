@@ -2,8 +2,9 @@
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from temporalio.client import Client
@@ -17,6 +18,19 @@ from pilothouse.models.runs import MonitorRequest, MonitorResult, PipelineResult
 
 PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.3
+
+
+ENVIRONMENTS = ("staging", "production")
+
+
+class Question(NamedTuple):
+    """A deployment that waits for a person."""
+
+    environment: str
+    deployment: str
+    """Workflow id."""
+    plan: str
+    """Digest."""
 
 
 class Observer:
@@ -35,33 +49,43 @@ class Observer:
             result: PipelineResult = await handle.result()
         return result
 
-    async def question(self, revision: str, environment: str, event: str = "push") -> str:
-        """Wait until a deployment asks for a decision; returns the plan digest.
+    async def question(
+        self, revision: str, answered: Collection[str], event: str = "push"
+    ) -> Question | None:
+        """Wait until a deployment of a commit asks for a decision; None: the run has ended.
 
-        Ends early if the run ends without asking.
+        Args:
+            revision: the commit.
+            answered: environments whose questions were answered.
+            event: of the run.
         """
-        run = self._client.get_workflow_handle(names.pipeline_id(self._slug, event, revision))
-        deployment = self._client.get_workflow_handle(
-            names.deployment_id(self._slug, environment, revision)
-        )
-        plan = ""
+        run = names.pipeline_id(self._slug, event, revision)
+        found: Question | None = None
 
-        async def asked() -> bool:
-            nonlocal plan
-            if not await self.exists(deployment.id):
-                if await self.exists(run.id) and (await run.describe()).close_time is not None:
-                    result = PipelineResult.model_validate(await run.result())
-                    raise TemporaryError(
-                        "LocalServiceFailed", f"the run ended as {result.outcome}:\n{result.report}"
-                    )
-                return False
-            state = await deployment.query(names.QUERY_STATE)
-            if state["phase"] == "approval":
-                plan = state["result"]["plan"]["digest"]
-            return bool(plan)
+        async def asked_or_over() -> bool:
+            nonlocal found
+            for environment in ENVIRONMENTS:
+                if environment not in answered and found is None:
+                    found = await self._asks(environment, revision)
+            return found is not None or await self._ended(run)
 
-        await _until(asked, f"{environment} to ask for an approval")
-        return plan
+        await _until(asked_or_over, "a question, or the end of the run")
+        return found
+
+    async def _asks(self, environment: str, revision: str) -> Question | None:
+        deployment = names.deployment_id(self._slug, environment, revision)
+        if not await self.exists(deployment):
+            return None
+        state = await self._client.get_workflow_handle(deployment).query(names.QUERY_STATE)
+        if state["phase"] != "approval" or not state["result"]["plan"]:
+            return None
+        return Question(environment, deployment, state["result"]["plan"]["digest"])
+
+    async def _ended(self, run: str) -> bool:
+        if not await self.exists(run):
+            return False
+        described = await self._client.get_workflow_handle(run).describe()
+        return described.close_time is not None
 
     async def type(self, program: Path, line: str, address: str) -> None:
         """Run a `temporal ...` line as a person would, with the real program."""

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from pilothouse.cli.demo.author import EXAMPLE, first_commit
+from pilothouse.cli.demo.author import EXAMPLE, Edit, first_commit
 from pilothouse.cli.demo.narrator import Narrator
 from pilothouse.clients.settings import read_settings
 from pilothouse.local.addresses import Addresses
@@ -13,7 +13,7 @@ from pilothouse.local.services import LocalServices
 NAMESPACES = ("model-api-staging", "model-api-production")
 
 
-def seed(repositories: Path, name: str) -> None:
+def seed(repositories: Path, name: str, *edits: Edit) -> None:
     """Make the example's repository on the server's disk, once; its first commit tells nobody."""
     repositories.mkdir(parents=True, exist_ok=True, mode=0o700)
     bare = repositories / f"{name}.git"
@@ -21,7 +21,7 @@ def seed(repositories: Path, name: str) -> None:
         return
     Repositories(repositories).create(name)
     with tempfile.TemporaryDirectory() as folder:
-        source = first_commit(Path(folder) / name)
+        source = first_commit(Path(folder) / name, *edits)
         # Fetched from inside: a push would run the hook that tells the bridge.
         source.git.execute([
             "git",
@@ -47,8 +47,9 @@ async def start(*, kubeconfig: Path | None, context: str) -> None:
         return
     try:
         seed(services.repositories_dir, EXAMPLE)
-        async with narrator.waiting("starting Temporal, Git server, bridge and worker"):
+        async with narrator.waiting("starting Temporal, Git server, bridge and workers"):
             await services.start()
+            await services.start_agents_worker()
         async with narrator.waiting("starting the cluster's part"):
             if kubeconfig is not None:
                 await services.start_cluster_worker(kubeconfig.absolute(), context)

@@ -4,10 +4,12 @@ import asyncio
 import sys
 import sysconfig
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from temporalio.client import Client
 
+from pilothouse.cli.demo.advisers import advice_lines, advised_by, model_name, served
 from pilothouse.cli.demo.author import EXAMPLE, Author
 from pilothouse.cli.demo.narrator import Narrator
 from pilothouse.cli.demo.observer import Observer
@@ -39,8 +41,13 @@ CRASHING = (
 )
 
 
-async def tell(*, keep: bool) -> bool:
-    """Run the whole story; returns whether everything ended as it should."""
+async def tell(*, keep: bool, model: str = "") -> bool:
+    """Run the whole story; returns whether everything ended as it should.
+
+    Args:
+        keep: leave the services running until Enter.
+        model: `local`, or `provider:model`, which validator and deployer ask; empty: rules alone.
+    """
     narrator = Narrator()
     narrator.line(
         "Pilothouse: everything runs on this machine. Temporal, the Git server and the", 0
@@ -48,10 +55,15 @@ async def tell(*, keep: bool) -> bool:
     narrator.line("Kubernetes control plane are real; the Kubernetes nodes are simulated.", 0)
     with tempfile.TemporaryDirectory(prefix="pilothouse-demo-", ignore_cleanup_errors=True) as root:
         services = LocalServices(Path(root), repositories=(EXAMPLE,), progress=narrator.progress)
+        stack = AsyncExitStack()
         try:
-            seed(services.repositories_dir, EXAMPLE)
+            edits = advised_by(model_name(model)) if model else ()
+            seed(services.repositories_dir, EXAMPLE, *edits)
+            given = await stack.enter_async_context(served(model, Path(root) / "model", narrator))
             async with narrator.waiting("starting Temporal, Git server, bridge and worker"):
                 await services.start()
+                if model:
+                    await services.start_agents_worker(given)
             client = await connect(TemporalConnection(address=services.addresses.temporal))
             story = Story(narrator, services, client, Path(root) / "clone")
             succeeded = await story.tell()
@@ -60,6 +72,7 @@ async def tell(*, keep: bool) -> bool:
         finally:
             async with narrator.waiting("stopping everything"):
                 await services.stop()
+                await stack.aclose()
     return succeeded
 
 
@@ -137,6 +150,7 @@ class Story:
             self._tell_finding(finding)
         if notes := len(findings) - len(told):
             self._say.line(f"and {notes} notes")
+        self._tell_advice(result)
         deployed = any(stage.deployment for stage in result.stages)
         self._say.line(f"{result.outcome}; nothing was deployed")
         return result.outcome == "blocked" and not deployed
@@ -144,20 +158,31 @@ class Story:
     async def _good_commit(self) -> bool:
         self._say.chapter("2. A good commit on main: staging by itself, production by a person")
         revision = self._push("main", "Serve model v1.2.1", "refs/heads/main", *GOOD)
-        async with self._say.waiting("validate, test, deploy to staging"):
-            plan = await self._see.question(revision, "production")
-        self._say.line(f"staging is healthy; production waits with plan {names.short(plan)}")
-        await self._approve(
-            names.deployment_id(self._repository.slug, "production", revision), plan
-        )
-        async with self._say.waiting("deploy to production"):
-            result = await self._see.run(revision, "push")
+        result = await self._through(revision, "validate, test, deploy to staging")
         self._remember("good", result)
         self._say.line(
             f"{result.outcome}; recorded on pilothouse/status in "
             f"{names.short(result.status_commit)}"
         )
         return result.outcome == "succeeded"
+
+    async def _through(self, revision: str, what: str) -> PipelineResult:
+        """Wait for the end of a run, and answer what it asks on the way, as a person would."""
+        answered: set[str] = set()
+        while True:
+            async with self._say.waiting(what):
+                asked = await self._see.question(revision, answered)
+            if asked is None:
+                break
+            staging = asked.environment == "staging"
+            why = "a model asks for a person" if staging else "staging is healthy"
+            self._say.line(f"{why}; {asked.environment} waits with plan {names.short(asked.plan)}")
+            await self._approve(asked.deployment, asked.plan)
+            answered.add(asked.environment)
+            what = f"deploy to {asked.environment}"
+        result = await self._see.run(revision, "push")
+        self._tell_advice(result)
+        return result
 
     async def _approve(self, deployment: str, plan: str) -> None:
         """Print the line that a person would type, and type it."""
@@ -171,10 +196,14 @@ class Story:
     async def _bad_commit(self) -> bool:
         self._say.chapter("3. A commit that is valid but does not start is rolled back through Git")
         revision = self._push("main", "Serve model v1.3.0", "refs/heads/main", *CRASHING)
-        async with self._say.waiting("validate, test, deploy, find it unhealthy, roll back"):
-            result = await self._see.run(revision, "push")
+        result = await self._through(
+            revision, "validate, test, deploy, find it unhealthy, roll back"
+        )
         self._remember("bad", result)
-        staging = next(s.deployment for s in result.stages if s.deployment is not None)
+        staging = next((s.deployment for s in result.stages if s.deployment is not None), None)
+        if staging is None:
+            self._say.line(f"{result.outcome}: it came to no deployment")
+            return False
         self._tell_failure(staging)
         return result.outcome == "rolled_back" and await self._agreement(staging)
 
@@ -206,6 +235,10 @@ class Story:
         self._author.push(ref)
         self._say.line(f'pushed {names.short(revision)} "{message}" to {ref}')
         return revision
+
+    def _tell_advice(self, result: PipelineResult) -> None:
+        for line in advice_lines(result):
+            self._say.line(line)
 
     def _tell_finding(self, finding: Finding) -> None:
         place = f"{finding.file}:{finding.line}"

@@ -25,6 +25,7 @@ from pilothouse.clients.git.reading import (
     read_tree,
 )
 from pilothouse.clients.git.writing import (
+    IDENTITY,
     CommitText,
     Content,
     changes_nothing,
@@ -152,11 +153,12 @@ class GitMirrors:
         message: str,
         when: datetime,
         allow_empty: bool = True,
+        author: str = IDENTITY,
     ) -> str:
         """Make a commit in the mirror, push nothing, and return its id.
 
-        Idempotent, on every machine: author and committer are ours, and the same base, changes,
-        message and second give the same id. A changed file keeps its mode.
+        Idempotent, on every machine: the same base, changes, message, author and second give the
+        same id. A changed file keeps its mode.
 
         Args:
             repository: whose mirror.
@@ -165,6 +167,7 @@ class GitMirrors:
             message: as it stands; blanks around it are cut.
             when: with a time zone.
             allow_empty: False returns `base` if the changes change nothing.
+            author: `name <e-mail>`; the committer is always ours.
 
         Raises:
             PermanentError: `RevisionNotFound`; `InvalidRequest`, a path, message or moment that
@@ -186,7 +189,7 @@ class GitMirrors:
                     base=base,
                     entries=entries,
                     changes=wanted,
-                    text=CommitText(message, when),
+                    text=CommitText(message, when, author),
                 )
 
         return self._on(repository, build)

@@ -1,5 +1,6 @@
 """Makes commits in a mirror without a checkout; the same inputs give the same commit id."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +10,12 @@ from pilothouse.clients.git.reading import REGULAR_MODES, TreeEntry, object_id
 from pilothouse.models.errors import PermanentError
 
 IDENTITY = "Pilothouse <pilothouse@localhost>"
-"""Author and committer of every commit of ours."""
+"""Committer of every commit of ours, and its author unless an agent has written it."""
 MAX_NAMED = 10
 """How many paths an error names."""
 
 _BRANCH = "refs/building/commit"
+_PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99} <[A-Za-z0-9._-]{1,64}@[a-z0-9.-]{1,100}>")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class CommitText:
     message: str
     when: datetime
     """With a time zone; whole seconds count, and the commit states them in UTC."""
+    author: str = IDENTITY
+    """`name <e-mail>`, of plain letters."""
 
 
 def write_commit(
@@ -184,9 +188,12 @@ def _identity(text: CommitText) -> bytes:
         raise PermanentError(
             "InvalidRequest", "a commit needs a message without NUL and a time with a zone"
         )
-    person = f"{IDENTITY} {int(text.when.timestamp())} +0000\n"
+    if not _PERSON.fullmatch(text.author):
+        raise PermanentError("InvalidRequest", "the author of a commit is `name <e-mail>`")
+    moment = f"{int(text.when.timestamp())} +0000\n"
     # Lengths go before the bytes, so that no message can end itself and begin a command.
-    return f"author {person}committer {person}".encode() + _data(message.encode())
+    people = f"author {text.author} {moment}committer {IDENTITY} {moment}"
+    return people.encode() + _data(message.encode())
 
 
 def _data(data: bytes) -> bytes:

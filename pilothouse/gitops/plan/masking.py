@@ -5,14 +5,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from pilothouse.gitops.diagnosis.text import mask_credentials
 from pilothouse.gitops.plan.comparison import Difference
 from pilothouse.gitops.plan.pointers import Pattern, steps_of
+from pilothouse.gitops.redaction import Redactor
 from pilothouse.models.objects import FieldChange, canonical_json
 
 MASK: Final = "(masked)"
 """Stands where a value that may be secret stood."""
 
+_REDACTOR: Final = Redactor()
 _SECRET_NAME: Final = re.compile(
     r"passw(or)?d|passphrase|secret|token|credential|connection_?-?string|(^|[^a-z])dsn([^a-z]|$)"
     r"|(api|auth|access|private|signing|encryption)_?-?key",
@@ -70,7 +71,7 @@ class _Masker:
             return MASK if value is not None and self._is_of_a_secret(steps) else value
         if self._is_of_a_secret(steps) or _is_secret_place(steps, owner):
             return MASK
-        return mask_credentials(value) if isinstance(value, str) else value
+        return _REDACTOR.redact(value).text if isinstance(value, str) else value
 
     def _is_of_a_secret(self, steps: Pattern) -> bool:
         if not self._secret or not steps:

@@ -19,6 +19,11 @@ def environment_report(workflow_id: str, environment: str, state: EnvironmentSta
         ("fencing number", str(state.fencing)),
         ("waiting", str(len(state.queue))),
     ]
+    if state.lender is not None:
+        rows.append(("lent by", code(state.lender.holder)))
+    if state.ownership is not None:
+        whose = state.ownership
+        rows.append(("owner", f"{plain(whose.owner)} since {whose.since[:19]}: approves alone"))
     if state.observation is not None:
         seen = state.observation
         rows.append(("last look", f"{seen.status} at {seen.at[:19]}: {plain(seen.summary)}"))

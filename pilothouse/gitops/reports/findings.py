@@ -20,12 +20,20 @@ def validation_text(
     shown = [f for f in report.findings if f.severity != "info" or everything]
     lines = [line for finding in shown for line in _finding(finding)]
     lines += _summed_up(notes, titles)
-    counts = Counter(finding.severity for finding in report.findings)
-    lines.append(
-        f"{report.objects} objects: {counts['error']} errors, {counts['warning']} warnings, "
-        f"{counts['info']} notes"
-    )
+    lines.append(f"{report.objects} objects: {_counted(report.findings)}")
     return "\n".join(lines) + "\n"
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """Every finding in full, notes included, with what to do, and how many there are."""
+    found = list(findings)
+    lines = [line for finding in found for line in _finding(finding)]
+    return "\n".join([*lines, _counted(found)]) + "\n"
+
+
+def _counted(findings: Iterable[Finding]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    return f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
 
 
 def _finding(finding: Finding) -> Iterator[str]:

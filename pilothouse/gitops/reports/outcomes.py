@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from pilothouse.gitops.reports.agents import advice_of, advice_section
 from pilothouse.gitops.reports.commands import approve_line, reject_line, resume_line
 from pilothouse.gitops.reports.markdown import block, bullets, code, paragraphs, plain, table
 from pilothouse.models import names
@@ -25,13 +26,19 @@ MAX_ROWS = 15
 
 
 def pipeline_report(
-    result: PipelineResult, turn: str, waits_in: str, notices: Sequence[str]
+    result: PipelineResult,
+    turn: str,
+    waits_in: str,
+    notices: Sequence[str],
+    awaited: str = "",
 ) -> str:
-    """A run: whose turn it is or how it ended, stage by stage, with findings."""
+    """A run: whose turn it is and what that waits for, or how it ended; stage by stage."""
     what = f"{plain(result.event)} {code(short(result.revision))}"
     headline = f"{what}: **{turn}** has its turn" if turn else f"{what}: **{result.outcome}**"
     if turn and waits_in:
         headline += f"; what it does or waits for stands in {code(waits_in)}"
+    if turn and awaited:
+        headline += f"; it {awaited}"
     stages = table(
         ("stage", "environment", "outcome", "took", "what"),
         [
@@ -55,6 +62,7 @@ def pipeline_report(
     return paragraphs(
         headline,
         stages if result.stages else "",
+        *(advice_section(stage.agent, advice_of(stage)) for stage in result.stages),
         findings_table(findings),
         plain(result.message),
         recorded,
@@ -83,6 +91,7 @@ def deployment_report(
         headline,
         _commit(result.commit) if result.commit else "",
         question,
+        advice_section("deployer", result.advice),
         _plan(result.plan) if result.plan else "",
         _decision(result.decision) if result.decision else "",
         findings_table(findings),
@@ -187,4 +196,5 @@ def monitor_report(request: MonitorRequest, result: MonitorResult) -> str:
         ),
         bullets(f"drift: {plain(str(each))}" for each in drifted[:MAX_ROWS]),
         *(_diagnosis(each) for each in diagnoses[:3]),
+        advice_section("monitor", result.advice),
     )

@@ -170,7 +170,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["ref", "before", "after", "repository", "deleted", "action", "number"])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(FIELDS, JSON), st.sampled_from([push(), pull_request()]))
 def test_a_body_with_any_field_replaced_is_read_or_refused(
     changes: Document, document: Document

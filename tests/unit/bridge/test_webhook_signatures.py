@@ -2,7 +2,7 @@ import hmac
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -80,13 +80,11 @@ def test_anything_but_the_exact_signature_is_refused(signature: str) -> None:
     assert KEYRING.verify(b"body", signature) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=100))
 def test_no_text_is_a_signature_by_accident(body: bytes, signature: str) -> None:
     assert KEYRING.verify(body, signature) is None
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=200), st.integers(min_value=0))
 def test_one_changed_bit_of_the_body_breaks_the_signature(body: bytes, position: int) -> None:
     changed = bytearray(body)

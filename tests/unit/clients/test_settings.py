@@ -1,17 +1,22 @@
 """Settings: read once, from the environment, and never quoted when they are wrong."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from pilothouse.clients.settings import (
+    AGENT_CREDENTIALS,
+    CREDENTIALS_OF,
     Settings,
     inherited_environment,
     read_settings,
     temporal_is_configured,
+    worker_environment,
 )
+from pilothouse.models import names
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +108,78 @@ def test_a_process_of_ours_inherits_our_environment_with_overrides(
     monkeypatch.setenv("B", "1")
     given = inherited_environment(B="2")
     assert (given["A"], given["B"]) == ("1", "2")
+
+
+# -- secrets --------------------------------------------------------------------------------------
+
+EACH_SECRET: dict[str, object] = {
+    "git_credentials": {"example.org": "Basic canary-git"},
+    "anthropic_api_key": "canary-anthropic",
+    "openai_api_key": "canary-openai",
+    "model_endpoints": {"local": {"base_url": "http://localhost:1/v1", "api_key": "canary-local"}},
+    "model_proxy": "http://user:canary-proxy@localhost:1",
+    "mcp_tokens": {"web": {"value": "canary-mcp", "origin": "https://mcp.example.org"}},
+    "workspace_key": "canary-workspace",
+}
+"""Field -> a value that holds a secret; each secret holds the word canary."""
+
+
+def test_every_field_that_can_hold_a_secret_is_known_to_the_test_below() -> None:
+    assert {name for name, field in Settings.model_fields.items() if secret(field.annotation)} == {
+        *EACH_SECRET
+    }
+
+
+@pytest.mark.parametrize("field", EACH_SECRET)
+def test_the_secret_of_each_field_is_one_that_redactors_get(field: str) -> None:
+    settings = Settings.model_validate({field: EACH_SECRET[field]})
+    [only] = settings.secrets()
+    assert "canary" in only
+    assert settings.secrets([field]) == (only,)
+
+
+def test_a_redactor_of_the_agents_queue_gets_that_queues_secrets() -> None:
+    settings = Settings.model_validate(EACH_SECRET)
+    theirs = " ".join(settings.secrets(AGENT_CREDENTIALS))
+    assert [field for field in EACH_SECRET if settings.secrets([field])[0] not in theirs] == [
+        "git_credentials",
+        "workspace_key",
+    ]
+
+
+def secret(annotation: object) -> bool:
+    """Whether a value of this type can hold a `SecretStr`, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(secret(field.annotation) for field in annotation.model_fields.values())
+    return annotation is SecretStr or any(secret(each) for each in get_args(annotation))
+
+
+# -- workers --------------------------------------------------------------------------------------
+
+
+def test_a_worker_does_not_inherit_what_opens_other_queues_doors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "MCP_TOKENS", "GIT_CREDENTIALS", "KUBECONFIG", "CONTEXT"):
+        monkeypatch.setenv(f"PILOTHOUSE_{name}", "{}")
+    monkeypatch.setenv("KUBECONFIG", "/srv/kubeconfig")
+    monkeypatch.setenv("HTTPS_PROXY", "http://localhost:1")
+
+    def held(*queues: str) -> set[str]:
+        given = worker_environment(queues, PILOTHOUSE_DATA_DIR="/srv/data")
+        assert given.pop("PILOTHOUSE_DATA_DIR") == "/srv/data"
+        assert given["HTTPS_PROXY"] == "http://localhost:1"
+        return {name for name in given if name.startswith(("PILOTHOUSE_", "KUBECONFIG"))}
+
+    assert held(names.WORKFLOW_QUEUE, names.WORKSPACE_QUEUE) == set()
+    assert held(names.WORKFLOW_QUEUE, names.GIT_QUEUE) == {"PILOTHOUSE_GIT_CREDENTIALS"}
+    assert held(names.AGENTS_QUEUE) == {"PILOTHOUSE_ANTHROPIC_API_KEY", "PILOTHOUSE_MCP_TOKENS"}
+    cluster = {"PILOTHOUSE_KUBECONFIG", "PILOTHOUSE_CONTEXT", "KUBECONFIG"}
+    assert held(names.CLUSTER_QUEUE) == cluster
+
+
+def test_each_secret_belongs_to_one_queue_or_to_the_workspace_server() -> None:
+    owned = [field for fields in CREDENTIALS_OF.values() for field in fields]
+    assert len(owned) == len(set(owned))
+    assert set(owned) <= set(Settings.model_fields)
+    assert set(EACH_SECRET) - set(owned) == {"workspace_key"}

@@ -106,7 +106,7 @@ def test_credentials_in_text_are_hidden(text: str) -> None:
     stream = configured()
     structlog.get_logger().info("x", text=text)
     assert "hidden-1234" not in stream.getvalue()
-    assert "[redacted]" in stream.getvalue()
+    assert "<REDACTED:" in stream.getvalue()
 
 
 def test_innocent_fields_stay() -> None:
@@ -149,3 +149,9 @@ def test_configuring_twice_writes_each_line_once() -> None:
 def test_an_unknown_level_says_which_there_are() -> None:
     with pytest.raises(ValueError, match="use debug, info, warning or error"):
         configure_logging("loud")
+
+
+def test_what_the_mcp_sdk_could_not_parse_is_in_no_line() -> None:
+    stream = configured()
+    logging.getLogger("mcp.client.stdio").error("cannot parse %s", "untrusted text")
+    assert stream.getvalue() == ""

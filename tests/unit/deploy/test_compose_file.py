@@ -1,12 +1,14 @@
 """What the compose file promises in its first lines, read from the file itself."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pilothouse.clients.settings import CREDENTIALS_OF, Settings
 from pilothouse.models import names
 
 ROOT = Path(__file__).parents[3]
@@ -81,3 +83,63 @@ def test_every_declared_dependency_is_locked() -> None:
     wanted = {name.lower() for name in re.findall(r'"([A-Za-z0-9_-]+)', block)}
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
     assert wanted <= locked
+
+
+# -- credentials ----------------------------------------------------------------------------------
+
+WORKERS = {
+    re.findall(r"--queue (\S+)", " ".join(each["command"]))[0]: each
+    for name, each in SERVICES.items()
+    if name.startswith("worker")
+}
+OURS = {
+    names.WORKFLOW_QUEUE: (set[str](), set[str]()),
+    names.GIT_QUEUE: ({"git_credentials"}, {"PILOTHOUSE_GIT_CREDENTIALS"}),
+    names.CLUSTER_QUEUE: ({"kubeconfig"}, {"PILOTHOUSE_KUBECONFIG"}),
+    names.WORKSPACE_QUEUE: (set[str](), set[str]()),
+    names.AGENTS_QUEUE: (
+        {"anthropic_api_key", "openai_api_key", "mcp_tokens"},
+        {
+            "PILOTHOUSE_ANTHROPIC_API_KEY",
+            "PILOTHOUSE_OPENAI_API_KEY",
+            "PILOTHOUSE_MCP_TOKENS",
+            "PILOTHOUSE_MODEL_ENDPOINTS",
+            "PILOTHOUSE_WORKSPACE_URL",
+        },
+    ),
+}
+"""Queue -> the secret files and the variables of its worker."""
+
+
+def test_each_queue_has_a_worker_of_its_own() -> None:
+    assert set(WORKERS) == set(names.TASK_QUEUES)
+
+
+@pytest.mark.parametrize("queue", names.TASK_QUEUES)
+def test_a_worker_has_its_own_secrets_and_variables_and_no_others(queue: str) -> None:
+    service, (secrets, variables) = WORKERS[queue], OURS[queue]
+    assert set(service.get("secrets", ())) == secrets
+    assert (
+        set(re.findall(r"PILOTHOUSE_\w+", str(service["command"])))
+        | {name for name in service["environment"] if name.startswith("PILOTHOUSE_")}
+        == variables
+    )
+    for secret in re.findall(r"/run/secrets/(\w+)", str(service)):
+        assert secret in secrets
+    assert service["volumes"] == ["worker:/var/lib/pilothouse"]
+    assert f"--task-queue {queue} " in service["healthcheck"]["test"][1]
+
+
+@pytest.mark.parametrize("queue", names.TASK_QUEUES)
+def test_each_variable_of_a_worker_is_a_setting_of_its_queue(queue: str) -> None:
+    fields = {name.removeprefix("PILOTHOUSE_").lower() for name in OURS[queue][1]}
+    others = set().union(*(CREDENTIALS_OF[each] for each in CREDENTIALS_OF if each != queue))
+    assert fields <= set(Settings.model_fields)
+    assert fields & others == set()
+
+
+def test_the_local_model_is_locked_as_it_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lock = (ROOT / "requirements-llm.lock").read_text()
+    pinned = re.findall(r"^(\S+==\S+) \\\n +--hash=sha256:", lock, re.MULTILINE)
+    assert sorted(pinned) == sorted(project["dependency-groups"]["llm"])

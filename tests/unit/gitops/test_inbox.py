@@ -97,7 +97,7 @@ class Inbox(RuleBasedStateMachine):
             assert first.model_dump(exclude={"delivery"}) != second.model_dump(exclude={"delivery"})
 
 
-Inbox.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+Inbox.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestInbox = Inbox.TestCase
 
 

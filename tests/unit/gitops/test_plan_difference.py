@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -74,14 +74,12 @@ def applied(live: JsonValue, found: list[Difference]) -> JsonValue:
     return result[""]
 
 
-@settings(deadline=None)
 @given(JSON, JSON)
 def test_the_differences_lead_from_live_to_wanted(live: JsonValue, wanted: JsonValue) -> None:
     one, other = {"kind": "Thing", "spec": live}, {"kind": "Thing", "spec": wanted}
     assert applied(one, list(differences(one, other))) == other
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_what_is_equal_has_an_empty_description(value: JsonValue) -> None:
     one = manifest("Thing", spec=value)
@@ -191,7 +189,6 @@ def every_form(plan_changes: list[ObjectChange], *objects: Manifest) -> str:
     ])
 
 
-@settings(deadline=None)
 @given(st.data(), NOISE)
 def test_no_form_of_a_plan_holds_a_planted_secret(data: st.DataObject, noise: str) -> None:
     wanted = data.draw(planted(SECRET))

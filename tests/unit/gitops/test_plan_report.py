@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -187,7 +187,6 @@ def tokens(text: str) -> Iterator[Token]:
         yield from token.children or ()
 
 
-@settings(deadline=None)
 @given(UNTRUSTED, UNTRUSTED, UNTRUSTED)
 def test_what_others_wrote_is_code_on_every_page(name: str, key: str, value: str) -> None:
     live = manifest(name, data={key: value, "k": "a"})

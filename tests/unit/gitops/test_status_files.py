@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.gitops.status_files import MAX_FINDINGS, status_commit, status_files
+from pilothouse.models.agents import AgentResult, Citation, JudgedFinding, ModelFinding
 from pilothouse.models.findings import Finding, report
 from pilothouse.models.repository import RepositoryRef
 from pilothouse.models.runs import (
@@ -126,3 +127,26 @@ def test_untrusted_text_is_quoted_in_json_and_never_in_the_commit_message(
     recorded = read(commit.files, path)
     assert (recorded["message"], recorded["stages"][0]["summary"]) == (message, summary)
     assert commit.message.count("\n") == 4
+
+
+def test_what_rules_and_model_said_is_recorded_side_by_side() -> None:
+    found = ModelFinding(severity="error", message="m", evidence=(Citation(id="E1", quote="q"),))
+    advice = AgentResult(
+        outcome="answered",
+        rules="pass",
+        model_verdict="block",
+        verdict="block",
+        summary="s" * 2000,
+        findings=(JudgedFinding(finding=found, resolved=True),) * 9,
+    )
+    stages = [
+        StageReport(agent="validator", outcome="blocked", advice=advice),
+        StageReport(agent="tester", outcome="passed"),
+    ]
+    path = "status/runs/push-aaaaaaaaaaaa.json"
+    recorded, other = read(status_files(result(*stages), run=RUN), path)["stages"]
+    said = recorded["advice"]
+    assert (said["rules"], said["model_verdict"], said["verdict"]) == ("pass", "block", "block")
+    assert said["findings"][0]["cites"] == ["E1"]
+    assert (len(said["findings"]), said["omitted"], len(said["summary"])) == (5, 4, 500)
+    assert "advice" not in other

@@ -52,6 +52,32 @@ def test_a_monitor_looks_after_every_deployment_whatever_triggers_it() -> None:
     assert triggers.ready(pipeline, {"status.deployed"}, ()) == ("monitor", "watch")
 
 
+def test_each_role_ends_with_its_own_events_the_good_one_first() -> None:
+    agents = {
+        "validator": Agent(trigger="manual", emits=("ignored",)),
+        "checks": Agent(trigger="manual", role="tester"),
+        "deployer": Agent(trigger="manual"),
+        "monitor": Agent(trigger="manual"),
+        "licence-reviewer": Agent(trigger="manual"),
+        "poet": Agent(trigger="manual", emits=("sung", "silent")),
+        "tester": Agent(trigger="manual", role="external"),
+        "scanner": Agent(trigger="manual", role="external"),
+        "auditor": Agent(trigger="manual", role="external", emits=("audited",)),
+    }
+    pipeline = Pipeline(agents=agents)
+    assert {name: triggers.emitted_events(pipeline, name) for name in agents} == {
+        "validator": ("validated", "rejected"),
+        "checks": ("tests_passed", "tests_failed"),
+        "deployer": ("deployed", "rolled_back", "deploy_failed"),
+        "monitor": ("healthy", "degraded"),
+        "licence-reviewer": ("licence_reviewer_passed", "licence_reviewer_failed"),
+        "poet": ("sung", "silent"),
+        "tester": ("tests_passed", "tests_failed"),
+        "scanner": ("scanner_passed", "scanner_failed"),
+        "auditor": ("audited",),
+    }
+
+
 def test_schedules_come_from_monitors_only() -> None:
     agents = {
         "monitor": Agent(trigger=("cron.5min", "manual", "cron.1h")),

@@ -98,7 +98,7 @@ def test_an_accepted_address_is_one_word_with_a_host_and_a_path(host: str, path:
 @example("main\n")
 @example("a/.hidden")
 @example("a.lock/b")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_accepted_ref_is_one_that_git_accepts(name: str) -> None:
     try:
         ref = REF.validate_python(f"refs/heads/{name}")

@@ -1,0 +1,1 @@
+"""What an agent may be shown, may call and may decide: pure functions, without a model."""

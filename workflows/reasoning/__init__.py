@@ -1,0 +1,1 @@
+"""One agent's loop: model call, tool calls, answer, within a budget."""
