@@ -252,6 +252,14 @@ async def test_a_spent_budget_ends_it(budget: Budget, client: Client, workers: W
     assert result.turns <= 4
 
 
+async def test_a_reply_without_room_for_another_is_named_for_what_it_is(
+    client: Client, workers: World
+) -> None:
+    workers.voices.say(MODEL, ScriptedReply(text="The", ending="max_tokens"))
+    result = await consult(client, workers, spec=spec(budget=Budget(turns=1)))
+    assert (result.outcome, result.turns) == ("truncated", 1)
+
+
 async def test_a_model_that_takes_too_long_is_not_waited_for(
     client: Client, workers: World
 ) -> None:

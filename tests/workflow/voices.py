@@ -63,6 +63,8 @@ class Voices:
     """Every question that was paid for."""
     called: list[tuple[str, str, dict[str, JsonValue]]] = field(default_factory=list)
     """(server, tool, arguments) of every call."""
+    secrets: tuple[str, ...] = ()
+    """Values that the agents' worker holds."""
     slow: float = 0.0
     """Seconds that each tool takes."""
     running: int = 0
@@ -135,14 +137,15 @@ class Voices:
 
     def served(self) -> list[Callable[..., object]]:
         """The activities of the agents' queue."""
-        conversations = ConversationActivities(store=self.store)
+        conversations = ConversationActivities(store=self.store, secrets=self.secrets)
         models = ModelActivities(
             provider_for=self.provider_for,
             store=self.store,
             journal=ReplyJournal(self.folder / "paid"),
             prices=PriceTable(),
+            secrets=self.secrets,
         )
-        tools = ToolActivities(store=self.store, clients=self)
+        tools = ToolActivities(store=self.store, clients=self, secrets=self.secrets)
         return [
             conversations.open_conversation,
             conversations.read_answer,

@@ -117,10 +117,12 @@ class Loop:
         results: Sequence[ToolOutcome] = ()
         hint = ""
         must_answer = False
+        unusable: Closed | None = None
         while True:
             may = next_call(self._spent, self._request.spec.budget, self._doors.elapsed())
             if may.may == "stop":
-                raise Closed(may.outcome or "budget", may.message)
+                # Without room for another try the reply is the cause, and not the budget.
+                raise unusable or Closed(may.outcome or "budget", may.message)
             must_answer = must_answer or may.may == "answer"
             reply = await self._ask(results, hint, must_answer)
             results, hint = (), ""
@@ -134,8 +136,9 @@ class Loop:
             if judged is not None and judged.outcome == "answered":
                 return judged
             problem = judged.message if judged is not None else reply.problem or "no answer came"
+            unusable = Closed(UNUSABLE[reply.stop], problem)
             if not self._grace:
-                raise Closed(UNUSABLE[reply.stop], problem)
+                raise unusable
             self._grace, must_answer = False, True
             hint = (judged.hint if judged is not None else "") or f"{reply.problem}. {ANSWER_HINT}"
 

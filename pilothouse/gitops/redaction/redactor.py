@@ -15,6 +15,7 @@ MIN_KNOWN_LENGTH: Final = 6
 _KNOWN: Final = "known"
 _ESCAPED: Final = re.compile(r"\\{1,8}([nrt])")
 """Line ends and tabs in a JSON string, which may be one within another."""
+_STRING_END: Final = re.compile(r"\"(?=\s{0,8}[,}\]:])")
 
 
 class Redacted(NamedTuple):
@@ -56,7 +57,8 @@ class Redactor:
         lines = _ESCAPED.sub(lambda end: "\t" if end[1] == "t" else "\n", plain.text)
         if lines == plain.text:
             return plain
-        unfolded = self._redact(lines)
+        # A line ends with its string, or what stands in the next one would pass for its value.
+        unfolded = self._redact(_STRING_END.sub('"\n', lines))
         if not unfolded.found:
             return plain
         return Redacted(unfolded.text, Counter(plain.found) + Counter(unfolded.found))
