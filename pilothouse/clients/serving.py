@@ -14,7 +14,6 @@ from pilothouse.models.errors import PermanentError
 GRACE_SECONDS = 10
 """How long requests in flight may take at the end."""
 MAX_CONNECTIONS = 256
-"""Beyond that, connections are answered 503."""
 
 
 class _Server(uvicorn.Server):
@@ -28,23 +27,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: ASGIApp, listener: socket.socket) -> None:
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, max_connections: int = MAX_CONNECTIONS
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Args:
         app: with its own lifespan, if it has one.
         listener: bound, and closed by the caller.
+        max_connections: beyond that, connections are answered 503.
     """
     server = _Server(
         uvicorn.Config(
             app,
+            http="h11",
             ws="none",
             lifespan="auto",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nothing here depends on who the peer says it is
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=max_connections,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -88,7 +88,7 @@ class WorkspaceServer(MCPServer[object]):
 def http_app(
     server: WorkspaceServer, configuration: WorkspaceConfiguration, transport: Transport
 ) -> Starlette:
-    """The server as an ASGI application, at `/mcp` and at the seed's path, with `/healthz`.
+    """The server as an ASGI application, at `/mcp` and `/storage-for-agents/`, with `/healthz`.
 
     Args:
         server: with its tools.

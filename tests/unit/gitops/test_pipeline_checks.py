@@ -8,28 +8,7 @@ from pilothouse.clients.models import registry
 from pilothouse.gitops.pipeline_file import check_pipeline, parse_pipeline
 from pilothouse.models.findings import Finding
 from pilothouse.models.pipeline import MODEL_PROVIDERS
-
-SEED = """\
-pipeline:
-  agents:
-    validator:
-      trigger: webhook.pull_request
-      mcp_tools: [read_file, rag_query, write_file]
-      prompt: "Validate manifest syntax and semantic correctness"
-    tester:
-      trigger: status.validated
-      mcp_tools: [exec_shell, rag_query, write_file]
-      prompt: "Run integration tests and report results"
-    deployer:
-      trigger: status.tests_passed
-      mcp_tools: [acquire_lock, exec_shell, release_lock, write_file]
-      prompt: "Deploy to target environment"
-    monitor:
-      trigger: cron.5min
-      mcp_tools: [exec_shell, rag_query, send_webhook]
-      prompt: "Check metrics, alert if anomalies detected"
-"""
-"""As the article that this project goes by writes it."""
+from tests.first_forms import FULL
 
 GOOD = """\
 pipeline:
@@ -78,8 +57,8 @@ def test_a_good_file_has_no_findings() -> None:
     assert told(GOOD) == []
 
 
-def test_the_full_form_of_the_seed_runs_as_it_is_written() -> None:
-    pipeline, errors = parse_pipeline(SEED.encode())
+def test_the_full_form_runs_as_it_is_written() -> None:
+    pipeline, errors = parse_pipeline(FULL.encode())
     assert errors == []
     assert pipeline is not None
     assert [agent.triggers for agent in pipeline.agents.values()] == [
@@ -90,15 +69,15 @@ def test_the_full_form_of_the_seed_runs_as_it_is_written() -> None:
     ]
 
 
-def test_the_seed_is_told_where_it_deploys_to() -> None:
-    assert [(each.line, each.severity, each.message) for each in told(SEED)] == [
+def test_the_full_form_is_told_where_it_deploys_to() -> None:
+    assert [(each.line, each.severity, each.message) for each in told(FULL)] == [
         (7, "info", "tester has no commands: it tests nothing and emits tests_passed"),
         (11, "info", "no environment is declared: it deploys to the namespace default"),
     ]
 
 
 def test_environments_that_are_given_and_empty_are_nowhere() -> None:
-    messages = [each.message for each in told(f"{SEED}  environments: {{}}\n")]
+    messages = [each.message for each in told(f"{FULL}  environments: {{}}\n")]
     assert "there is no environment: nothing is rendered, checked or deployed" in messages
 
 

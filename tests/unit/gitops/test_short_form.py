@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 
 from pilothouse.gitops.pipeline_file import check_pipeline, parse_pipeline
 from pilothouse.models.pipeline import Pipeline
-
-SEED = """\
-workflow:
-  trigger: pull_request
-  actions:
-    - validate_model
-    - deploy_to_workspace
-"""
-"""As the article that this project goes by writes it."""
+from tests.first_forms import SHORT
 
 IN_FULL = """\
 pipeline:
@@ -44,8 +36,8 @@ def mistakes(text: str) -> list[tuple[int, str, str]]:
     return [(found.line, found.path, found.message) for found in findings]
 
 
-def test_the_short_form_of_the_seed_runs_as_it_is_written() -> None:
-    pipeline, findings = check_pipeline(SEED.encode())
+def test_the_short_form_runs_as_it_is_written() -> None:
+    pipeline, findings = check_pipeline(SHORT.encode())
     assert findings == []
     assert pipeline == understood(IN_FULL)
 
@@ -117,7 +109,7 @@ def test_a_mistake_elsewhere_is_told_in_words(text: str, path: str, message: str
 
 
 def test_a_file_has_one_of_the_two_forms() -> None:
-    [(line, path, message)] = mistakes(f"{IN_FULL}{SEED}")
+    [(line, path, message)] = mistakes(f"{IN_FULL}{SHORT}")
     assert (line, path) == (10, "/workflow")
     assert "both `pipeline` and `workflow`" in message
 
