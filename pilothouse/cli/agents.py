@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pilothouse.cli.connection import connect_here
+from pilothouse.cli.connection import connect_here, store_here
 from pilothouse.cli.console import ANSWER_IS_NO, Output, fail, print_json, say
 from pilothouse.cli.runs import OutputOption, run_here
-from pilothouse.clients.settings import read_settings
 from pilothouse.clients.store import ContentStore
 from pilothouse.clients.temporal.agents import FoundAgent, find_agents
 from pilothouse.gitops.reports.agents import cost_of, tokens_of
@@ -56,7 +55,7 @@ def show(
 
     Example: pilothouse agents show pipeline/git.example.org/team/model-api/push/4f2a... validator
     """
-    store = ContentStore(read_settings().store_dir)
+    store = store_here()
     found = _found(run, agent)
     if output is Output.json:
         print_json([_as_json(each, store) for each in found])

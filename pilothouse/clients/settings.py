@@ -178,6 +178,11 @@ def read_settings() -> Settings:
     return Settings()
 
 
+def temporal_address() -> str:
+    """What `TEMPORAL_ADDRESS` says; empty: nothing."""
+    return os.environ.get("TEMPORAL_ADDRESS", "")
+
+
 def temporal_is_configured() -> bool:
     """Whether the `temporal` CLI's own variables name a server or a profile."""
     return any(os.environ.get(name) for name in ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE"))

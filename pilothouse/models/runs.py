@@ -213,6 +213,8 @@ class DeploymentResult(Contract):
     seconds: float = 0.0
     validation: ValidationReport | None = None
     plan: Plan | None = None
+    asked: str = ""
+    """Why a person was asked; empty: nobody was."""
     decision: Decision | None = None
     apply: ApplyReport | None = None
     health: HealthReport | None = None

@@ -59,6 +59,7 @@ async def ask(
         desk.note(f"a person is asked: {why}")
     desk.owned_by(await _owner(request))
     desk.open(prepared.plan.digest, policy, prepared.snapshot.commit.people, workflow.now())
+    progress.update(asked=why)
     progress.deadline = workflow.now() + duration(policy.expires)
     progress.enter("approval")
     try:

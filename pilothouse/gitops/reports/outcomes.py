@@ -83,7 +83,7 @@ def deployment_report(
         headline = f"{what}: **{result.outcome}**; {plain(result.message)}"
     question = ""
     if phase == "approval" and result.plan is not None:
-        question = _question(result.deployment, result.plan, deadline)
+        question = _question(result, result.plan, deadline)
     findings = list(result.validation.findings) if result.validation else []
     if result.plan is not None and not result.plan.review:
         findings += result.plan.findings
@@ -111,10 +111,12 @@ def _decision(decision: Decision) -> str:
     return f"{word} by {plain(decision.by)}{because}."
 
 
-def _question(workflow_id: str, plan: Plan, deadline: datetime | None) -> str:
+def _question(result: DeploymentResult, plan: Plan, deadline: datetime | None) -> str:
+    workflow_id = result.deployment
     until = f" until {deadline:%Y-%m-%d %H:%M} UTC" if deadline else ""
+    because = f": {plain(result.asked)}" if result.asked else ""
     return paragraphs(
-        f"**Waits for a person**{until}. Plan {code(short(plan.digest))}. To approve:",
+        f"**Waits for a person**{until}{because}. Plan {code(short(plan.digest))}. To approve:",
         block(approve_line(workflow_id, plan.digest)),
         "To reject:",
         block(reject_line(workflow_id, plan.digest)),
