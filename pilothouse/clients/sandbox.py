@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from pilothouse.gitops.redaction import Redactor
 from pilothouse.models.errors import PermanentError
 from pilothouse.models.runs import CommandResult, TestReport
 
@@ -149,10 +150,15 @@ def _environment(root: Path) -> dict[str, str]:
 
 
 def _tail(path: Path) -> str:
+    """The end of the output, without credentials: it goes into histories and status files."""
     with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - MAX_OUTPUT * 4))
-        return file.read().decode(errors="replace")[-MAX_OUTPUT:]
+        size = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, size - MAX_OUTPUT * 4))
+        text = file.read().decode(errors="replace")
+    whole = text.partition("\n")[2]
+    if start and len(whole) >= MAX_OUTPUT:
+        text = whole  # without the line that it begins in: half a credential is not recognised
+    return Redactor().redact(text).text[-MAX_OUTPUT:]
 
 
 def _result(

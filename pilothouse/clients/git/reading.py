@@ -13,6 +13,7 @@ from pilothouse.clients.git.border import checked_tree_path
 from pilothouse.clients.git.environment import local_environment
 from pilothouse.clients.git.mirror import Mirror, MirrorDamagedError
 from pilothouse.clients.git.process import GitProcess
+from pilothouse.gitops.redaction import Redactor
 from pilothouse.models.errors import PermanentError
 from pilothouse.models.repository import Commit
 
@@ -25,6 +26,7 @@ MAX_CO_AUTHORS = 100
 REGULAR_MODES = frozenset({"100644", "100755"})
 """Files with bytes of their own: not symlinks, not submodules."""
 
+_REDACTOR = Redactor()
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PERSON = re.compile(r"(?P<name>[^<]*)<(?P<email>[^>]*)> (?P<seconds>-?[0-9]+) (?P<zone>\S+)")
 _ZONE = re.compile(r"(?P<sign>[+-])(?P<hours>[01][0-9])(?P<minutes>[0-5][0-9])")
@@ -198,7 +200,8 @@ def _parse_commit(revision: str, raw: bytes) -> Commit:
         committer_email=committer_email,
         co_authors=tuple(co_authors)[:MAX_CO_AUTHORS],
         committed_at=committed_at.isoformat(),
-        subject=_plain(message.strip().partition("\n")[0], MAX_SUBJECT),
+        # People paste addresses with passwords in them; the subject goes wherever the run does.
+        subject=_plain(_REDACTOR.redact(message.strip().partition("\n")[0]).text, MAX_SUBJECT),
     )
 
 

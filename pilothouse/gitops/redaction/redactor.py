@@ -13,6 +13,7 @@ from pilothouse.gitops.redaction.rules import KEYED, WHOLE, Rule, secret_span
 MIN_KNOWN_LENGTH: Final = 6
 """Shorter known values are not searched for: they would blot out innocent text."""
 _KNOWN: Final = "known"
+_PLACEHOLDER: Final = re.compile(r"<REDACTED:[^<>]*>\W*")
 _ESCAPED: Final = re.compile(r"\\{1,8}([nrt])")
 """Line ends and tabs in a JSON string, which may be one within another."""
 _STRING_END: Final = re.compile(r"\"(?=\s{0,8}[,}\]:])")
@@ -67,7 +68,7 @@ class Redactor:
         found: Counter[str] = Counter()
 
         def hide(rule: str, secret: str) -> str:
-            if secret.startswith("<REDACTED:"):
+            if _PLACEHOLDER.fullmatch(secret):
                 return secret
             found[rule] += 1
             if self._key is None:

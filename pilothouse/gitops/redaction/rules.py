@@ -18,7 +18,8 @@ class Rule(NamedTuple):
     pattern: re.Pattern[str]
 
 
-_BEFORE: Final = r"(?<![A-Za-z0-9_-])"
+_BEFORE: Final = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
+"""A word begins, perhaps after a line's end within a JSON string."""
 _WORDS: Final = (
     r"(?:pass(?:word|wd|phrase|code)|passwort|pwd|secret(?!s\b)|token(?!s|iz)|credentials?"
     r"|(?:api|access|account|private|client|encryption|signing|master|shared|storage)[_-]?key"
@@ -32,7 +33,7 @@ _REFERS: Final = re.compile(
 )
 """Ends of keys that say where a secret is or how long it lives, and do not hold it."""
 _NO_SECRET: Final = re.compile(
-    r"(?:true|false|null|none|nil|~|[|>][+-]?|)|\$[({].*|<REDACTED:.*",
+    r"(?:true|false|null|none|nil|~|[|>][+-]?|)|\$[({].*|<REDACTED:[^<>]*>\W*",
     re.IGNORECASE | re.DOTALL,
 )
 """Values that are none: switches, references to variables, and what is redacted already."""
@@ -163,7 +164,8 @@ VARIABLE_LINE: Final = re.compile(
 """The same in YAML: an unquoted value goes on to the line's end."""
 OPTION: Final = re.compile(
     rf"(?i)(?<![\w-])--?(?P<key>(?>[\w-]{{0,32}}?{_WORDS}){_KEY_END})"
-    r"(?:[\"']\s{0,4},\s{0,80}[\"']|[ \t]{1,4}[\"']?|\n[ \t]{0,40}-[ \t]{1,4}[\"']?)(?!-)"
+    r"(?:\\{0,8}[\"']\s{0,4},\s{0,80}\\{0,8}[\"']|[ \t]{1,4}[\"']?"
+    r"|\n[ \t]{0,40}-[ \t]{1,4}[\"']?)(?!-)"
     r"(?P<secret>[^\s\"',]{1,8192}+)"
 )
 """A command line, also as a list of words."""

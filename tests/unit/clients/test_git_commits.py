@@ -294,7 +294,8 @@ def test_authors_and_co_authors_are_read_as_plain_text(bench: Workbench) -> None
     raw = (
         f"tree {tree}\nauthor Mallory \x1b[31m <m@example.com> 1767225600 +0530\n"
         f"committer Forge <forge@example.com> 1767225600 -0800\ngpgsig -----BEGIN\n author fake\n\n"
-        "Subject\twith \x1b[2Jbells\n\nbody\n\nCo-authored-by: Bob <bob@example.com>\n"
+        "Subject\twith \x1b[2Jbells of https://me:hunter2@example.com\n\nbody\n\n"
+        "Co-authored-by: Bob <bob@example.com>\n"
         "co-authored-by: Bob <bob@example.com>\nCO-AUTHORED-BY: Eve <eve@example.com>\n"
     )
     made = bench.git("hash-object", "-t", "commit", "-w", "--stdin", data=raw.encode())
@@ -305,7 +306,7 @@ def test_authors_and_co_authors_are_read_as_plain_text(bench: Workbench) -> None
     assert commit.committer_email == "forge@example.com"
     assert commit.co_authors == ("bob@example.com", "eve@example.com")
     assert commit.committed_at == "2025-12-31T16:00:00-08:00"
-    assert commit.subject == "Subject with  [2Jbells"
+    assert commit.subject == "Subject with  [2Jbells of https://me:<REDACTED:url>@example.com"
 
 
 def test_a_tag_or_a_file_is_no_revision(bench: Workbench) -> None:

@@ -178,6 +178,12 @@ async def test_only_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
     assert output.endswith("\u00e9the end\n")
 
 
+async def test_credentials_in_the_output_are_not_kept(tmp_path: Path) -> None:
+    program = "print('x\\\\n' * 3000 + 'API_TOKEN=hunter2-canary')"
+    report = await run(tmp_path, f'{sys.executable} -c "{program}"')
+    assert report.commands[0].output.endswith("x\nAPI_TOKEN=<REDACTED:assignment>\n")
+
+
 async def test_output_that_is_no_text_is_still_reported(tmp_path: Path) -> None:
     report = await run(tmp_path, r"printf '\377\376ok'")
     assert report.commands[0].output == "\ufffd\ufffdok"

@@ -102,6 +102,21 @@ def test_no_text_around_a_credential_lets_it_pass(
         assert hidden not in clean.text
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut off"])
+@pytest.mark.parametrize(
+    "place", [each for each in PLACES if each not in {"zero width", "colours"}]
+)
+def test_a_credential_within_a_json_string_is_found(place: str, whole: bool, depth: int) -> None:
+    # A tool's answer is JSON, and the file in it is a string whose lines end in an escape.
+    text = PLACES[place]("C4naryC4naryC4naryC4nary")
+    for _ in range(depth):
+        text = json.dumps({"file": f"a:\n{text}\nb: c", "again": f"a:\n{text}\nb: c"})
+    found = sanitise(text if whole else text[:-5], REDACTOR)
+    assert "C4nary" not in found.text
+    assert b64("C4naryC4naryC4naryC4nary") not in found.text
+
+
 @given(st.text(max_size=400))
 def test_redaction_is_idempotent(text: str) -> None:
     once = REDACTOR.redact(strip_control(text)).text

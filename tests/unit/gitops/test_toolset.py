@@ -11,6 +11,7 @@ from pilothouse.gitops.agents.schemas import (
     SchemaError,
     argument_problems,
     self_contained,
+    with_words,
 )
 from pilothouse.gitops.agents.taint import admit, callable_kinds, is_tainted
 from pilothouse.gitops.agents.toolset import (
@@ -295,6 +296,30 @@ def test_patterns_cannot_hold_the_worker() -> None:
         "properties": {"x": {"type": "string", "pattern": "(?=a)b"}},
     }
     assert argument_problems(self_contained(looking), {"x": "z"}) == ()
+
+
+def test_every_text_in_a_schema_is_words_to_a_model() -> None:
+    planted: dict[str, Any] = {
+        "type": "object",
+        "description": "bad",
+        "properties": {
+            "bad": {"type": "string", "default": "bad", "enum": ["bad", "good"], "title": "bad"},
+            "shape": {"type": "string", "pattern": "^bad$"},
+            "pattern": {"type": "string"},
+        },
+        "required": ["bad"],
+    }
+    told = with_words(planted, str.upper, lambda text: text.replace("bad", "***"))
+    assert "bad" not in str(told)
+    assert told["description"] == "BAD"
+    assert told["required"] == ["***"]
+    assert set(told["properties"]) == {"***", "shape", "pattern"}  # type: ignore[arg-type]
+    assert argument_problems(told, {"***": "good", "shape": "any"}) == ()
+
+
+def test_a_schema_that_cleaning_breaks_allows_every_object() -> None:
+    twins: dict[str, Any] = {"type": "object", "required": ["a", "b"]}
+    assert with_words(twins, str, lambda text: text.replace("b", "a")) == {"type": "object"}
 
 
 def test_arguments_are_bounded() -> None:
