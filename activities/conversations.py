@@ -119,7 +119,7 @@ class ConversationActivities:
                 hint=parsed.hint,
                 verdict=weighed.verdict,
                 needs_human=weighed.needs_human,
-                message=f"{weighed.message}: {parsed.problem}",
+                message=parsed.problem,
             )
         answer = clean_answer(parsed.answer, self._redactor(request.key))
         findings, hypotheses = judge(answer, self._shown(request.shown))
